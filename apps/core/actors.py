@@ -1,0 +1,31 @@
+"""Who is asking: the one shape that permissions, services and the audit trail see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from apps.core.errors import PermissionMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person, token, operator or the system itself, as it acts inside one organization."""
+
+    kind: str
+    id: UUID | None
+    label: str
+    permissions: frozenset[str] = field(default_factory=frozenset)
+    user_id: UUID | None = None
+    address: str = ""
+    request_id: str = ""
+
+    def can(self, permission: str) -> bool:
+        return permission in self.permissions
+
+    def require(self, permission: str) -> None:
+        if not self.can(permission):
+            raise PermissionMissing(permission=permission)
+
+
+SYSTEM = Actor(kind="system", id=None, label="system")

@@ -1,0 +1,40 @@
+"""Django's PostgreSQL back end, which also tells the database which tenant is in scope.
+
+Row-level security reads `app.tenant` and `app.principal`. Both are local to a transaction, so that nothing
+leaks through a pooled connection; a statement outside a transaction gets a short one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.postgresql import base
+
+from apps.core.tenancy import scopes
+
+WRITE_SCOPE = "SELECT set_config('app.tenant', %s, true), set_config('app.principal', %s, true)"
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute_wrappers.append(self._inside_scope)
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        super().set_autocommit(autocommit, *args, **kwargs)
+        if not autocommit and scopes.current():
+            self.write_scope()
+
+    def write_scope(self) -> None:
+        """Tell the open transaction which tenant and principal are in scope."""
+        scope = scopes.current()
+        with self.connection.cursor() as cursor:
+            cursor.execute(WRITE_SCOPE, scope.as_settings() if scope else ("", ""))
+
+    def _inside_scope(self, execute: Callable, sql: Any, params: Any, many: bool, context: dict) -> Any:
+        if self.in_atomic_block or not self.get_autocommit() or not scopes.current():
+            return execute(sql, params, many, context)
+        with transaction.atomic(using=self.alias):
+            return execute(sql, params, many, context)
