@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from django.db import models
+
+from apps.core import tenancy
+
+
+class AuditEntry(tenancy.TenantModel):
+    """One thing that somebody did. Entries are only ever added."""
+
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.CharField(max_length=200)
+    action = models.CharField(max_length=60)
+    subject_type = models.CharField(max_length=60)
+    subject_id = models.UUIDField()
+    subject_label = models.CharField(max_length=200)
+    changes = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=64, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+
+    class Meta(tenancy.TenantModel.Meta):
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="audit_newest"),
+            models.Index(fields=["organization", "subject_id", "-id"], name="audit_subject_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_label}: {self.action}"

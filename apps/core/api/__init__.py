@@ -1,0 +1,1 @@
+"""The base every API view stands on."""

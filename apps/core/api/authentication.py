@@ -1,0 +1,23 @@
+"""The API's caller was found by the tenant middleware, which had to open the scope; DRF only takes it over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.request import Request
+
+from apps.core.errors import NotAuthenticated
+
+
+class ActorAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        actor = request._request.actor
+        if actor is None:
+            return None
+        if actor.kind == "user":
+            SessionAuthentication().enforce_csrf(request)
+        return request._request.user, actor
+
+    def authenticate_header(self, request: Request) -> str:
+        return NotAuthenticated.headers["WWW-Authenticate"]

@@ -1,0 +1,105 @@
+"""Errors of the API as RFC 9457 problem documents with a stable `code` and the request id."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from apps.core.errors import DomainError, NotAuthenticated, NotFound
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class InvalidInput(DomainError):
+    code = "invalid_input"
+    status = 422
+    detail = "Some fields are not valid: {fields}."
+
+
+class Unexpected(DomainError):
+    code = "unexpected"
+    status = 500
+    detail = "Something went wrong on our side. Try again; if it stays, tell support the request id."
+
+
+def document(request: Any, error: DomainError, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    if errors is None and error.field:
+        errors = [{"field": error.field, "code": error.code, "detail": error.message}]
+    return {
+        "type": f"/docs/errors#{error.code}",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "request_id": getattr(request, "id", ""),
+        "errors": errors or [],
+    }
+
+
+def problem(request: HttpRequest, error: DomainError) -> JsonResponse:
+    """The problem document as a plain Django response, for middleware."""
+    body = document(request, error)
+    return JsonResponse(body, status=error.status, content_type=CONTENT_TYPE, headers=dict(error.headers))
+
+
+def problem_response(exception: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: every refusal becomes a problem document, the transaction is rolled back."""
+    request = context["request"]
+    error, errors = _as_domain_error(exception)
+    if error is None:
+        return None
+    set_rollback()
+    body = document(request, error, errors)
+    return Response(body, status=error.status, content_type=CONTENT_TYPE, headers=dict(error.headers))
+
+
+def _as_domain_error(exception: Exception) -> tuple[DomainError | None, list[dict[str, str]] | None]:
+    match exception:
+        case DomainError():
+            return exception, None
+        case exceptions.ValidationError():
+            errors = list(_flatten(exception.get_full_details()))
+            return InvalidInput(fields=", ".join(dict.fromkeys(e["field"] for e in errors))), errors
+        case Http404() | exceptions.NotFound():
+            return NotFound(), None
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return NotAuthenticated(), None
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return _from_framework(exception, 403), None
+        case exceptions.APIException():
+            return _from_framework(exception, exception.status_code), None
+    return None, None
+
+
+class Refused(DomainError):
+    """A refusal that the framework worded."""
+
+    detail = "{reason}"
+
+
+def _from_framework(exception: Exception, status: int) -> DomainError:
+    error = Refused(reason=str(getattr(exception, "detail", exception)) or HTTPStatus(status).phrase)
+    error.status = status  # type: ignore[misc]
+    error.code = getattr(exception, "default_code", "refused")  # type: ignore[misc]
+    if wait := getattr(exception, "wait", None):
+        error.headers = {"Retry-After": str(int(wait))}  # type: ignore[misc]
+    return error
+
+
+def _flatten(details: Any, path: str = "") -> Any:
+    """Turn DRF's nested error details into flat `{field, code, detail}` entries."""
+    if isinstance(details, dict) and set(details) == {"message", "code"}:
+        yield {"field": path or "body", "code": str(details["code"]), "detail": str(details["message"])}
+    elif isinstance(details, dict):
+        for name, inner in details.items():
+            name = "" if name == "non_field_errors" else str(name)
+            yield from _flatten(inner, f"{path}.{name}".strip("."))
+    else:
+        for inner in details:
+            yield from _flatten(inner, path)

@@ -1,0 +1,155 @@
+"""The data plane's vocabulary: a call goes through stages and becomes an answer. Imports no Django.
+
+A stage belongs to the app that owns its rule (`apps/<app>/edge.py`); `workers/edge` assembles them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from pydantic_core import to_json
+
+from apps.core.errors import DomainError, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One organization's compiled configuration, as the control plane published it."""
+
+    organization_id: str
+    version: int
+    sections: dict[str, dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through the stages, and what they have learned about it."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    client: str
+    request_id: str
+    started_ns: int = field(default_factory=time.perf_counter_ns)
+    route: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    organization_id: str | None = None
+    token_id: str | None = None
+    permissions: frozenset[str] = frozenset()
+    snapshot: Snapshot | None = None
+    model: str = ""
+    dimensions: dict[str, str] = field(default_factory=dict)
+    quantities: dict[str, int] = field(default_factory=dict)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+Proceed = Callable[[Call], Awaitable[Answer]]
+Stage = Callable[[Call, Proceed], Awaitable[Answer]]
+
+
+class MethodNotAllowed(DomainError):
+    code = "method_not_allowed"
+    status = 405
+    detail = "{path} answers {allowed} only."
+
+
+class BodyTooLarge(DomainError):
+    code = "body_too_large"
+    status = 413
+    detail = "The body is larger than {limit_bytes} bytes. Send fewer rows at a time."
+
+
+class MalformedJson(DomainError):
+    code = "malformed_json"
+    status = 400
+    detail = "The body is not JSON: {reason}."
+
+
+class Unexpected(DomainError):
+    code = "unexpected"
+    status = 500
+    detail = "Something went wrong on our side. Try again; if it stays, tell support the request id."
+
+
+def compose(stages: Sequence[Stage], last: Proceed) -> Proceed:
+    """One function that sends a call through `stages` in order and then to `last`."""
+    return reduce(_before, reversed(stages), last)
+
+
+def _before(proceed: Proceed, stage: Stage) -> Proceed:
+    async def staged(call: Call) -> Answer:
+        return await stage(call, proceed)
+
+    return staged
+
+
+class Router:
+    """Chooses what serves a call by its method and path; itself the last step of a pipeline.
+
+    A template such as `/v2/models/{name}/infer` names its parameters; the first that fits wins.
+    """
+
+    _parameter: ClassVar[re.Pattern[str]] = re.compile(r"\{(\w+)\}")
+
+    def __init__(self) -> None:
+        self._routes: list[tuple[re.Pattern[str], str, dict[str, Proceed]]] = []
+
+    def add(self, method: str, template: str, serve: Proceed) -> None:
+        pattern = re.compile(self._parameter.sub(r"(?P<\1>[^/]+)", template) + "/?")
+        self._routes.append((pattern, template, {method: serve}))
+
+    async def __call__(self, call: Call) -> Answer:
+        allowed: set[str] = set()
+        for pattern, template, methods in self._routes:
+            found = pattern.fullmatch(call.path)
+            if found is None:
+                continue
+            if call.method in methods:
+                call.route, call.parameters = template, found.groupdict()
+                return await methods[call.method](call)
+            allowed |= methods.keys()
+        raise _unrouted(call, allowed)
+
+
+def _unrouted(call: Call, allowed: set[str]) -> DomainError:
+    if not allowed:
+        return NotFound()
+    error = MethodNotAllowed(path=call.path, allowed=", ".join(sorted(allowed)))
+    error.headers = {"Allow": ", ".join(sorted(allowed))}  # type: ignore[misc]
+    return error
+
+
+def json_answer(content: Any, status: int = 200) -> Answer:
+    return Answer(status, [(b"content-type", b"application/json")], to_json(content))
+
+
+def problem(error: DomainError, request_id: str) -> Answer:
+    """The refusal as RFC 9457 `application/problem+json`; `error` is where Open Inference clients look."""
+    errors = [{"field": error.field, "code": error.code, "detail": error.message}] if error.field else []
+    document = {
+        "type": f"/docs/errors#{error.code}",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "request_id": request_id,
+        "errors": errors,
+        "error": error.message,
+    }
+    headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    return Answer(error.status, [(b"content-type", b"application/problem+json"), *headers], to_json(document))

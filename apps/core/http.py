@@ -1,0 +1,87 @@
+"""HTML in and out: pages with a permission, fragments, toasts, links inside an organization."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from apps.core.errors import DomainError, NotFound
+
+View = Callable[..., HttpResponse]
+
+
+def page(permission: str, methods: Sequence[str] = ("GET", "HEAD", "POST")) -> Callable[[View], View]:
+    """A view inside an organization, for members whose role has `permission`."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return sign_in_first(request)
+            if request.organization is None or request.actor is None:
+                raise NotFound
+            request.actor.require(permission)
+            return view(request, *args, **kwargs)
+
+        checked = require_http_methods(list(methods))(guarded)
+        checked.permission = permission
+        return checked
+
+    return decorate
+
+
+def sign_in_first(request: HttpRequest) -> HttpResponse:
+    """The login page, for a fragment as a redirect of the whole page."""
+    if not request.htmx:
+        return redirect_to_login(request.get_full_path())
+    target = redirect_to_login(request.headers.get("HX-Current-URL", "/")).url
+    response = HttpResponse(status=401)
+    response["HX-Redirect"] = target
+    return response
+
+
+def link(organization: Any, name: str, *args: Any) -> str:
+    """The address of a page inside `organization`."""
+    return reverse(name, args=[organization.slug, *args])
+
+
+def fragment(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    response = render(request, template, context, status=status)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def redirect(request: HttpRequest, url: str) -> HttpResponse:
+    """Send the browser to `url`, also out of a fragment."""
+    if request.htmx:
+        response = HttpResponse(status=204)
+        response["HX-Redirect"] = url
+        return response
+    response = HttpResponse(status=303)
+    response["Location"] = url
+    return response
+
+
+def toast(response: HttpResponse, text: str, level: str = "success", request_id: str = "") -> HttpResponse:
+    """Add a toast to what the page shows after this answer."""
+    response["HX-Trigger"] = json.dumps({"toast": {"text": text, "level": level, "request_id": request_id}})
+    return response
+
+
+def toast_error(request: HttpRequest, error: DomainError) -> HttpResponse:
+    response = HttpResponse(status=error.status)
+    response["HX-Reswap"] = "none"
+    return toast(response, error.message, level="error", request_id=request.id)
+
+
+def error_page(request: HttpRequest, error: DomainError) -> HttpResponse:
+    context = {"error": error, "status": error.status, "detail": error.message, "request_id": request.id}
+    return render(request, "core/error.html", context, status=error.status)

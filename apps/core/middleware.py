@@ -1,0 +1,43 @@
+"""What happens to every request: an id, and one place where refusals become answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from apps.core import request_ids
+from apps.core.errors import DomainError
+from apps.core.refusals import refusal
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """Gives the request an id, binds it to the log lines, returns it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.id = request_ids.accept_or_make(request.headers.get(request_ids.HEADER))
+        request.actor = None
+        request.organization = None
+        with structlog.contextvars.bound_contextvars(request_id=request.id):
+            response = self.get_response(request)
+        response[request_ids.HEADER] = request.id
+        return response
+
+
+class ErrorMiddleware:
+    """Tells a `DomainError` that a page raised in the language of the caller."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return refusal(request, error) if isinstance(error, DomainError) else None

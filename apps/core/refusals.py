@@ -1,0 +1,27 @@
+"""One refusal, several faces: problem document, toast, error page."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+
+from apps.core import http
+from apps.core.api.problems import Unexpected, problem
+from apps.core.errors import DomainError, NotFound
+
+
+def refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
+    if request.path_info.startswith("/api/"):
+        return problem(request, error)
+    if getattr(request, "htmx", False):
+        return http.toast_error(request, error)
+    return http.error_page(request, error)
+
+
+def not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:
+    """Django's `handler404`."""
+    return refusal(request, NotFound())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`."""
+    return refusal(request, Unexpected())

@@ -1,0 +1,107 @@
+"""`Idempotency-Key` on every POST of the API.
+
+The answer is stored in the transaction that made its effect, so either both exist or neither does. An advisory lock,
+which ends with that transaction, tells a request that is still running from one that died.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+
+from apps.core.errors import DomainError
+from apps.core.refusals import refusal
+from apps.organizations import errors
+from apps.organizations.middleware import API_PATH
+from apps.organizations.models import IdempotentRequest
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+KEPT_FOR = timedelta(hours=24)
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class IdempotencyMiddleware:
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        key = request.headers.get(HEADER)
+        if key is None or request.method != "POST" or not request.path_info.startswith(API_PATH):
+            return self.get_response(request)
+        try:
+            return self._answer_once(request, key)
+        except DomainError as error:
+            return refusal(request, error)
+
+    def _answer_once(self, request: HttpRequest, key: str) -> HttpResponse:
+        if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
+            raise errors.IdempotencyKeyInvalid
+        content = fingerprint(request)
+        with transaction.atomic():
+            _lock(request, key)
+            if remembered := _remembered(request, key, content):
+                return remembered
+            response = self.get_response(request)
+            if response.status_code >= 500:
+                transaction.set_rollback(True)
+            else:
+                _remember(request, key, content, response)
+            return response
+
+
+def _lock(request: HttpRequest, key: str) -> None:
+    name = f"idempotency:{request.organization.pk}:{request.actor.id}:{key}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        if not cursor.fetchone()[0]:
+            raise errors.IdempotencyKeyInFlight
+
+
+def _remembered(request: HttpRequest, key: str, content: str) -> HttpResponse | None:
+    row = IdempotentRequest.objects.filter(actor_id=request.actor.id, key=key).first()
+    if row is None:
+        return None
+    if row.fingerprint != content:
+        raise errors.IdempotencyKeyReused
+    response = HttpResponse(bytes(row.body), status=row.status, content_type=row.content_type)
+    if row.location:
+        response["Location"] = row.location
+    response[REPLAYED] = "true"
+    return response
+
+
+def _remember(request: HttpRequest, key: str, content: str, response: HttpResponse) -> None:
+    IdempotentRequest.objects.create(
+        actor_id=request.actor.id,
+        key=key,
+        fingerprint=content,
+        status=response.status_code,
+        content_type=response.get("Content-Type", ""),
+        location=response.get("Location", ""),
+        body=response.content,
+    )
+
+
+def fingerprint(request: HttpRequest) -> str:
+    """What makes two requests the same: method, path, and body.
+
+    A file upload is not held in memory for this: its length stands for its body.
+    """
+    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    if request.content_type == "multipart/form-data":
+        digest.update(request.headers.get("Content-Length", "").encode())
+    else:
+        digest.update(request.body)
+    return digest.hexdigest()
+
+
+def forget_old() -> int:
+    """Delete the current tenant's answers that are older than a day."""
+    return IdempotentRequest.objects.filter(created_at__lt=Now() - KEPT_FOR).delete()[0]

@@ -1,0 +1,87 @@
+"""Opens the tenant of a request: from the address of a page, from the token or session of an API call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from apps.core import tenancy
+from apps.core.actors import Actor
+from apps.core.errors import DomainError, NotAuthenticated
+from apps.core.refusals import refusal
+from apps.organizations import queries, services
+from apps.organizations.models import Organization
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+PAGE_PATH = re.compile(r"^/o/([^/]+)/")
+API_PATH = "/api/v1/"
+
+
+def _inside(request: HttpRequest, organization: Organization, actor: Actor, get_response: GetResponse) -> HttpResponse:
+    request.organization, request.actor = organization, actor
+    bound = structlog.contextvars.bound_contextvars(organization=organization.slug, actor=actor.label)
+    with tenancy.scope(organization.pk), bound:
+        return get_response(request)
+
+
+class TenantMiddleware:
+    """Pages under `/o/<slug>/`. An organization one does not belong to looks like one that does not exist."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        found = PAGE_PATH.match(request.path_info)
+        if found is None or not request.user.is_authenticated:
+            return self.get_response(request)
+        try:
+            membership = queries.membership_in(request.user, found.group(1))
+        except DomainError as error:
+            return refusal(request, error)
+        request.membership = membership
+        actor = queries.actor_for_member(membership, request.user, request)
+        return _inside(request, membership.organization, actor, self.get_response)
+
+    def process_view(self, request: HttpRequest, view: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+        kwargs.pop("organization_slug", None)
+
+
+class ApiTenantMiddleware:
+    """Calls under `/api/v1/`: an API token names its organization, a session says which in a header."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith(API_PATH):
+            return self.get_response(request)
+        try:
+            organization, actor = self._caller(request)
+        except DomainError as error:
+            return refusal(request, error)
+        return _inside(request, organization, actor, self.get_response)
+
+    def _caller(self, request: HttpRequest) -> tuple[Organization, Actor]:
+        if authorization := request.headers.get("Authorization"):
+            return self._token_caller(request, authorization)
+        if not request.user.is_authenticated:
+            raise NotAuthenticated
+        slug = request.headers.get(queries.ORGANIZATION_HEADER)
+        membership = queries.membership_for_api(request.user, slug)
+        return membership.organization, queries.actor_for_member(membership, request.user, request)
+
+    def _token_caller(self, request: HttpRequest, authorization: str) -> tuple[Organization, Actor]:
+        kind, _, text = authorization.partition(" ")
+        if kind.lower() != "bearer":
+            raise NotAuthenticated
+        token = queries.token_for(text.strip())
+        actor = queries.actor_for_token(token, request)
+        with tenancy.scope(token.organization_id):
+            services.note_token_use(token, actor.address)
+        request.user = token.membership.user
+        return token.organization, actor

@@ -1,0 +1,87 @@
+"""The tenant, its people and its tokens."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinLengthValidator, RegexValidator
+from django.db import models
+
+from apps.core import tenancy
+from apps.core.ids import uuid7
+from apps.organizations.enums import Role
+from apps.organizations.permissions import permissions_of
+from apps.organizations.querysets import ApiTokenQuerySet
+
+SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$", "Use small letters, digits and single hyphens inside.")
+
+
+class Organization(models.Model):
+    """The tenant: everything else belongs to one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    slug = models.CharField(max_length=40, unique=True, validators=[MinLengthValidator(2), SLUG])
+    name = models.CharField(max_length=80)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(tenancy.TenantModel):
+    principal_field: ClassVar[str] = "user_id"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role.choices)
+
+    class Meta(tenancy.TenantModel.Meta):
+        ordering = ["created_at"]
+        constraints = [models.UniqueConstraint(fields=["organization", "user"], name="organizations_membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        return permissions_of(self.role)
+
+
+class ApiToken(tenancy.TenantModel):
+    """A secret that acts for its maker within its scopes. Only a keyed hash of it is stored."""
+
+    membership = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, related_name="tokens")
+    name = models.CharField(max_length=80)
+    secret_hash = models.CharField(max_length=80)
+    scopes = ArrayField(models.CharField(max_length=40))
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_address = models.CharField(max_length=45, blank=True)
+
+    objects = tenancy.TenantManager.from_queryset(ApiTokenQuerySet)()
+
+    class Meta(tenancy.TenantModel.Meta):
+        indexes = [models.Index(fields=["organization", "-id"], name="organizations_token_newest")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IdempotentRequest(tenancy.TenantModel):
+    """The answer to a POST that carried an Idempotency-Key, kept to be given again."""
+
+    actor_id = models.UUIDField()
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    content_type = models.CharField(max_length=100)
+    location = models.CharField(max_length=500, blank=True)
+    body = models.BinaryField()
+
+    class Meta(tenancy.TenantModel.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "actor_id", "key"], name="organizations_idempotent_once")
+        ]
+        indexes = [models.Index(fields=["organization", "created_at"], name="organizations_idempotent_age")]

@@ -1,0 +1,4 @@
+"""The embedded installation that `make up` starts: plain HTTP on loopback, everything else as in production."""
+
+from config.settings.base import *  # noqa: F403
+STYLEGUIDE = True

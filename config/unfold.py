@@ -1,0 +1,45 @@
+"""The look and the navigation of the operator's console."""
+
+from django.urls import reverse_lazy
+
+UNFOLD = {
+    "SITE_TITLE": "Modelyard console",
+    "SITE_HEADER": "Modelyard",
+    "SITE_SUBHEADER": "Operator's console",
+    "SITE_URL": "/",
+    "DASHBOARD_CALLBACK": "apps.console.dashboard.dashboard",
+    "SHOW_HISTORY": False,
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Tenants",
+                "items": [
+                    {
+                        "title": "Organizations",
+                        "icon": "domain",
+                        "link": reverse_lazy("admin:organizations_organization_changelist"),
+                    },
+                    {"title": "People", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
+                    {"title": "Trail", "icon": "history", "link": reverse_lazy("admin:audit_auditentry_changelist")},
+                ],
+            },
+            {
+                "title": "Work",
+                "items": [
+                    {"title": "Jobs", "icon": "checklist", "link": reverse_lazy("admin:jobs_job_changelist")},
+                    {
+                        "title": "Deployments",
+                        "icon": "rocket_launch",
+                        "link": reverse_lazy("admin:deployments_deployment_changelist"),
+                    },
+                    {"title": "Calls", "icon": "call_made", "link": reverse_lazy("admin:logs_callrecord_changelist")},
+                    {
+                        "title": "Ledger",
+                        "icon": "receipt_long",
+                        "link": reverse_lazy("admin:usage_usageevent_changelist"),
+                    },
+                ],
+            },
+        ],
+    },
+}

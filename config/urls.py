@@ -1,0 +1,44 @@
+"""Every address of the control plane."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+handler404 = "apps.core.refusals.not_found"
+handler500 = "apps.core.refusals.server_error"
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers; says nothing of what it depends on."""
+    return JsonResponse({"status": "ok"})
+
+
+organization_pages = [
+    path("settings/", include("apps.organizations.urls")),
+    path("trail/", include("apps.audit.urls")),
+    path("data/", include("apps.datasets.urls")),
+    path("training/", include("apps.training.urls")),
+    path("models/", include("apps.registry.urls")),
+    path("deployments/", include("apps.deployments.urls")),
+    path("jobs/", include("apps.jobs.urls")),
+    path("usage/", include("apps.usage.urls")),
+    path("calls/", include("apps.logs.urls")),
+    path("", include("apps.console.urls")),
+]
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.urls")),
+    path("api/v1/", include("config.api_urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("api/redoc/", SpectacularRedocView.as_view(url_name="api-schema"), name="api-redoc"),
+    path("o/<slug:organization_slug>/", include(organization_pages)),
+    path("", include("apps.console.root_urls")),
+]
+
+if settings.STYLEGUIDE:
+    urlpatterns.append(path("styleguide/", include("apps.core.styleguide.urls")))

@@ -1,0 +1,11 @@
+"""Every WebSocket address."""
+
+from channels.routing import URLRouter
+from django.urls import path
+
+from apps.core.consumers import LiveConsumer
+from apps.organizations.sockets import TenantSocketMiddleware
+
+websockets = URLRouter(
+    [path("ws/o/<slug:organization_slug>/live/", TenantSocketMiddleware(LiveConsumer.as_asgi()))],
+)

@@ -1,0 +1,11 @@
+"""What happens by the clock. Each task may run twice for one tick without harm."""
+
+from typing import Any
+
+
+def schedules(settings: Any) -> dict[str, dict[str, Any]]:
+    return {
+        "sweep-jobs": {"task": "jobs.sweep", "schedule": settings.JOB_SWEEP_SECONDS},
+        "publish-lost-snapshots": {"task": "console.publish_lost_snapshots", "schedule": 5.0},
+        "forget-old-answers": {"task": "console.forget_old_answers", "schedule": 3600.0},
+    }
