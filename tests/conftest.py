@@ -1,0 +1,139 @@
+"""The cast, and the real services they act on.
+
+`acme` has `owner`, `developer` and `viewer`; `globex` has `outsider`, who must see nothing of acme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client, TransactionTestCase
+from rest_framework.test import APIClient
+
+from apps.core import tenancy
+from apps.core.actors import Actor
+from apps.organizations import services
+from apps.organizations.models import Membership
+from apps.organizations.permissions import ROLE_PERMISSIONS
+from tests import database
+from tests.factories.people import UserFactory
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
+    database.create()
+    TransactionTestCase._fixture_teardown = lambda self: database.truncate()
+    yield
+    with django_db_blocker.unblock():
+        from django.db import connections
+
+        connections.close_all()
+    database.drop()
+
+
+@pytest.fixture
+def owner(db: None) -> Any:
+    return UserFactory(email="owner@acme.test")
+
+
+@pytest.fixture
+def developer(db: None) -> Any:
+    return UserFactory(email="developer@acme.test")
+
+
+@pytest.fixture
+def viewer(db: None) -> Any:
+    return UserFactory(email="viewer@acme.test")
+
+
+@pytest.fixture
+def outsider(db: None) -> Any:
+    return UserFactory(email="outsider@globex.test")
+
+
+@pytest.fixture
+def acme(owner: Any, developer: Any, viewer: Any) -> Any:
+    organization = services.create_organization("Acme", owner, slug="acme")
+    with tenancy.scope(organization.pk):
+        Membership.objects.create(user=developer, role="developer")
+        Membership.objects.create(user=viewer, role="viewer")
+    return organization
+
+
+@pytest.fixture
+def globex(outsider: Any) -> Any:
+    return services.create_organization("Globex", outsider, slug="globex")
+
+
+@pytest.fixture
+def in_acme(acme: Any) -> Iterator[Any]:
+    with tenancy.scope(acme.pk):
+        yield acme
+
+
+def actor_of(user: Any, role: str) -> Actor:
+    return Actor("user", user.pk, user.email, ROLE_PERMISSIONS[role], user.pk, request_id="req_test")
+
+
+@pytest.fixture
+def actor(owner: Any) -> Actor:
+    return actor_of(owner, "owner")
+
+
+def _browser(user: Any) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def as_owner(acme: Any, owner: Any) -> Client:
+    return _browser(owner)
+
+
+@pytest.fixture
+def as_developer(acme: Any, developer: Any) -> Client:
+    return _browser(developer)
+
+
+@pytest.fixture
+def as_viewer(acme: Any, viewer: Any) -> Client:
+    return _browser(viewer)
+
+
+@pytest.fixture
+def as_outsider(globex: Any, outsider: Any) -> Client:
+    return _browser(outsider)
+
+
+def _api(organization: Any, user: Any, role: str) -> APIClient:
+    by = actor_of(user, role)
+    with tenancy.scope(organization.pk):
+        _, text = services.create_token(f"{role}'s token", sorted(by.permissions), by=by)
+    client = APIClient()
+    client.default_format = "json"
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
+    client.token = text
+    return client
+
+
+@pytest.fixture
+def api_owner(acme: Any, owner: Any) -> APIClient:
+    return _api(acme, owner, "owner")
+
+
+@pytest.fixture
+def api_developer(acme: Any, developer: Any) -> APIClient:
+    return _api(acme, developer, "developer")
+
+
+@pytest.fixture
+def api_viewer(acme: Any, viewer: Any) -> APIClient:
+    return _api(acme, viewer, "viewer")
+
+
+@pytest.fixture
+def api_outsider(globex: Any, outsider: Any) -> APIClient:
+    return _api(globex, outsider, "owner")
