@@ -1,0 +1,1 @@
+"""One command that brings everything up on a bare machine, keeps it up and takes it down again."""

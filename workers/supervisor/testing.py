@@ -1,0 +1,120 @@
+"""Private services for tests: a throw-away PostgreSQL and Valkey, never those of `up`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from workers.supervisor.environment import Installation, install
+from workers.supervisor.instance import AlreadyRunning, Instance
+from workers.supervisor.processes import Supervisor, run_to_end
+from workers.supervisor.provision import Roles, provision
+from workers.supervisor.state import State
+from workers.supervisor.terminal import complain
+from workers.supervisor.up import start_services, stop_on_signals, unless_stopped
+
+INTERRUPTED = 130
+MEMORY = Path("/dev/shm")  # noqa: S108 - the names in it are made by mkdtemp
+ROOM_BYTES = 2 * 1024**3
+PREFIX = f"modelyard-test-{os.geteuid()}-"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The services are what `up` would embed, whatever else this shell is connected to.
+OWN = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL", "DATABASE_ADMIN_URL", "REDIS_URL", "STORAGE_URL")
+
+
+def run_with_services(command: Sequence[str]) -> int:
+    """Run a command that finds private services in its environment; its exit status."""
+    return asyncio.run(_run_with_services(command))
+
+
+def test(arguments: Sequence[str]) -> int:
+    return run_with_services([sys.executable, "-m", "pytest", "-n", "auto", *arguments])
+
+
+async def _run_with_services(command: Sequence[str]) -> int:
+    stopping = stop_on_signals()
+    async with services() as variables:
+        code = await unless_stopped(run_to_end(command, {**os.environ, **variables, **browser()}), stopping)
+        return INTERRUPTED if code is None else code
+
+
+@asynccontextmanager
+async def services() -> AsyncIterator[Mapping[str, str]]:
+    """Start the services in a new folder, give their variables, and leave nothing behind."""
+    parent = roomy_folder()
+    remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    folder.chmod(0o711)
+    state = throwaway(folder)
+    instance, supervisor = Instance(state), Supervisor(state.logs, state.run)
+    instance.acquire()
+    try:
+        yield await start(state, supervisor)
+    finally:
+        await supervisor.stop()
+        instance.stop_replicas()
+        shutil.rmtree(folder)
+
+
+async def start(state: State, supervisor: Supervisor) -> Mapping[str, str]:
+    environ = {name: value for name, value in os.environ.items() if name not in OWN}
+    ports = [state.port(name) for name in ("public", "edge", "llm")]
+    installation = install(state, environ, *ports)
+    await start_services(installation, supervisor)
+    installation.write_env_file()
+    # A test database is made from template1, so that is where it gets the roles' rights from.
+    await asyncio.to_thread(provision, installation.admin_url, test_roles(installation), "template1")
+    return {**installation.variables, "DATABASE_ADMIN_URL": installation.admin_url}
+
+
+def test_roles(installation: Installation) -> Roles:
+    return replace(installation.roles, owner_creates_databases=True)
+
+
+def throwaway(folder: Path) -> State:
+    """State that never waits for the disk and uses the checkout's copy of the binaries."""
+    checkout = State.of_checkout({})
+    checkout.make()
+    state = State(folder / "state", folder / "services", checkout.binaries, is_durable=False)
+    state.make()
+    return state
+
+
+def browser() -> Mapping[str, str]:
+    """Where the browser is. Its absence is told, and in CI it fails the tests that need it."""
+    variables = {"MODELYARD_TEST_REQUIRE": "all"} if os.environ.get("CI") == "true" else {}
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if not found:
+        complain("No Chromium: browser tests cannot run. Install it (Debian: apt-get install chromium).")
+        return variables
+    return {**variables, "CHROMIUM": found}
+
+
+def roomy_folder() -> Path:
+    """Memory when there is enough of it, otherwise the temporary folder."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        return MEMORY
+    return Path(tempfile.gettempdir())
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Stop and delete what a killed run left: nobody holds its lock any more."""
+    for folder in parent.glob(PREFIX + "*"):
+        state = State(folder / "state", folder / "services")
+        if not state.run.is_dir():
+            continue
+        instance = Instance(state)
+        try:
+            instance.acquire()
+        except AlreadyRunning:
+            continue
+        instance.stop_leftovers()
+        instance.release()
+        shutil.rmtree(folder, ignore_errors=True)
