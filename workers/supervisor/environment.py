@@ -30,7 +30,7 @@ class Installation:
     postgres: Postgres | None
     valkey: Valkey | None
     variables: Mapping[str, str]
-    admin_url: str | None
+    admin_url: str
 
     @property
     def roles(self) -> Roles:
