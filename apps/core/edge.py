@@ -35,9 +35,10 @@ class Call:
     path: str
     query: bytes
     headers: dict[bytes, bytes]
-    body: bytes
     client: str
     request_id: str
+    read: Callable[[], Awaitable[bytes]]
+    body: bytes = b""
     started_ns: int = field(default_factory=time.perf_counter_ns)
     route: str = ""
     parameters: dict[str, str] = field(default_factory=dict)
@@ -72,12 +73,6 @@ class BodyTooLarge(DomainError):
     code = "body_too_large"
     status = 413
     detail = "The body is larger than {limit_bytes} bytes. Send fewer rows at a time."
-
-
-class MalformedJson(DomainError):
-    code = "malformed_json"
-    status = 400
-    detail = "The body is not JSON: {reason}."
 
 
 class Unexpected(DomainError):
@@ -132,6 +127,12 @@ def _unrouted(call: Call, allowed: set[str]) -> DomainError:
     error = MethodNotAllowed(path=call.path, allowed=", ".join(sorted(allowed)))
     error.headers = {"Allow": ", ".join(sorted(allowed))}  # type: ignore[misc]
     return error
+
+
+async def receive(call: Call, proceed: Proceed) -> Answer:
+    """Read the call's body; stands behind authentication, so that nobody else's is taken in."""
+    call.body = await call.read()
+    return await proceed(call)
 
 
 def json_answer(content: Any, status: int = 200) -> Answer:

@@ -53,7 +53,7 @@ def digest(secret: str, pepper: str | None = None) -> str:
 def matches(secret: str, stored: str) -> bool:
     """Whether `stored` is the digest of `secret` under any pepper in use, in time that tells nothing.
 
-    TOKEN_PEPPER may hold several, separated by commas: the first signs, the others still verify while tokens are rotated.
+    TOKEN_PEPPER may hold several, separated by commas: the first signs, the others verify while tokens are rotated.
     """
     known, _, expected = stored.partition(".")
     return any(

@@ -1,0 +1,152 @@
+"""HTTP/1.1 to the replicas: kept-alive connections, one request at a time on each.
+
+Only for replicas, whose addresses the control plane publishes. A general client costs several times the prediction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+CONNECT_TIMEOUT_S = 1.0
+
+
+class ReplicaUnreachable(Exception):
+    """No whole answer came: refused, reset, closed half-way, or not HTTP. Predictions may be sent again."""
+
+
+@dataclass(slots=True)
+class Reply:
+    status: int
+    body: bytes
+
+
+class Connections:
+    """The connections to one replica. The last used is used first, so that idle ones can end."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._host, _, port = address.rpartition(":")
+        self._port = int(port)
+        self._idle: deque[Connection] = deque()
+        self._is_closed = False
+
+    async def request(self, method: str, path: str, request_id: str, body: bytes) -> Reply:
+        """Send one request and wait for the whole answer. Raises ReplicaUnreachable."""
+        payload = _head(method, path, self.address, request_id, len(body)) + body
+        if connection := self._take_idle():
+            # It may have ended as we wrote, which is the normal end of a kept-alive connection: then a new one.
+            with suppress(_Stale):
+                return await self._exchange(connection, payload)
+        return await self._exchange(await self._connect(), payload)
+
+    def close(self) -> None:
+        """Close what is idle now, and each other connection when its answer is there."""
+        self._is_closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _exchange(self, connection: Connection, payload: bytes) -> Reply:
+        try:
+            return await connection.exchange(payload)
+        finally:
+            if connection.is_reusable and not self._is_closed:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _take_idle(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_reusable:
+                return connection
+        return None
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await loop.create_connection(Connection, self._host, self._port)
+        except OSError as error:  # TimeoutError is one
+            raise ReplicaUnreachable(f"{self.address}: {error or 'connect timed out'}") from error
+        return connection
+
+
+class _Stale(ReplicaUnreachable):
+    """A used connection ended before the first byte of an answer."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection. Its parser calls the `on_...` methods."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[Reply] | None = None
+        self._chunks: list[bytes] = []
+        self._received = 0
+        self._is_used = False
+        self.is_reusable = False
+
+    async def exchange(self, payload: bytes) -> Reply:
+        self._chunks, self._received, self.is_reusable = [], 0, False
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._transport.write(payload)
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+            self._is_used = True
+
+    def close(self) -> None:
+        self.is_reusable = False
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > MAX_ANSWER_BYTES:
+            self._fail(ReplicaUnreachable(f"the answer is larger than {MAX_ANSWER_BYTES} bytes"))
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(ReplicaUnreachable(f"not HTTP: {error}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        kind = _Stale if self._is_used and not self._received else ReplicaUnreachable
+        self._fail(kind(f"the connection was lost after {self._received} bytes"))
+
+    def on_message_begin(self) -> None:
+        if self._waiter is None or self._waiter.done():
+            self.close()  # nobody asked
+
+    def on_body(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+
+    def on_message_complete(self) -> None:
+        if self._waiter is None or self._waiter.done():
+            return
+        self.is_reusable = self._parser.should_keep_alive()
+        self._waiter.set_result(Reply(self._parser.get_status_code(), b"".join(self._chunks)))
+
+    def _fail(self, error: ReplicaUnreachable) -> None:
+        self.is_reusable = False
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+
+
+def _head(method: str, path: str, host: str, request_id: str, size: int) -> bytes:
+    return (
+        f"{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+        f"x-request-id: {request_id}\r\ncontent-length: {size}\r\n\r\n"
+    ).encode()

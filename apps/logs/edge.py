@@ -1,0 +1,50 @@
+"""The call log: one record for each authenticated call, refused ones included."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.core.edge import Answer, Call, Proceed
+from apps.core.errors import DomainError
+from apps.core.ids import uuid7
+
+STREAM = "events:calls"
+
+
+async def record(call: Call, proceed: Proceed) -> Answer:
+    """Add one call event, whatever becomes of the call."""
+    status, error_code, response_bytes = 500, "unexpected", 0
+    try:
+        answer = await proceed(call)
+        status, error_code, response_bytes = answer.status, "", len(answer.body)
+        return answer
+    except DomainError as error:
+        status, error_code = error.status, error.code
+        raise
+    finally:
+        call.events.append((STREAM, _call_event(call, status, error_code, response_bytes)))
+
+
+def _call_event(call: Call, status: int, error_code: str, response_bytes: int) -> dict[str, Any]:
+    latency_us = (time.perf_counter_ns() - call.started_ns) // 1000
+    return {
+        "id": str(uuid7()),
+        "organization_id": call.organization_id,
+        "request_id": call.request_id,
+        "at": datetime.fromtimestamp(time.time() - latency_us / 1e6, UTC).isoformat(),
+        "method": call.method,
+        "path": call.path,
+        "route": call.route,
+        "status": status,
+        "latency_us": latency_us,
+        "request_bytes": len(call.body),
+        "response_bytes": response_bytes,
+        "token": call.token_id,
+        "deployment": call.dimensions.get("deployment"),
+        "replica": call.dimensions.get("replica"),
+        "model": call.model,
+        "error_code": error_code,
+        "client": call.client,
+    }

@@ -1,0 +1,109 @@
+"""A pipeline of the data plane as an ASGI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from apps.core.edge import Answer, BodyTooLarge, Call, Proceed, Unexpected, problem
+from apps.core.errors import DomainError
+from apps.core.request_ids import accept_or_make
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+class ClientGone(Exception):
+    """The client closed before its body was complete; nobody waits for an answer."""
+
+
+class Application:
+    """Turns requests into calls and refusals into problem documents, from the server's lifespan start to its end."""
+
+    _serve: Proceed | None = None
+
+    async def start(self) -> Proceed:
+        """Make what calls need; return what serves them."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """Let go of what `start` made."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        call = _call(scope, receive)
+        with suppress(ClientGone):
+            await _send(send, call, await self._answer(call))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._serve = await self.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, call: Call) -> Answer:
+        if self._serve is None:
+            raise RuntimeError("the data plane needs a server that runs its lifespan")
+        try:
+            return await self._serve(call)
+        except DomainError as error:
+            return problem(error, call.request_id)
+        except ClientGone:
+            raise
+        # The last resort of the process: one call's defect must not leave its caller without an answer.
+        except Exception:
+            log.exception("call_failed request_id=%s", call.request_id)
+            return problem(Unexpected(), call.request_id)
+
+
+def _call(scope: Scope, receive: Receive) -> Call:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    return Call(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"],
+        headers=headers,
+        client=scope["client"][0] if scope["client"] else "",
+        request_id=accept_or_make(headers.get(b"x-request-id", b"").decode("latin-1")),
+        read=lambda: _body(headers, receive),
+    )
+
+
+async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as that is known."""
+    declared = headers.get(b"content-length", b"0")
+    if int(declared) > MAX_BODY_BYTES:
+        raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MAX_BODY_BYTES:
+            raise BodyTooLarge(limit_bytes=MAX_BODY_BYTES)
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return body if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _send(send: Send, call: Call, answer: Answer) -> None:
+    headers = [
+        *answer.headers,
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"x-request-id", call.request_id.encode()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})

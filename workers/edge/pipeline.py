@@ -1,0 +1,65 @@
+"""Which stages a call goes through on its way to what serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apps.core.edge import Answer, Call, Proceed, Router, Stage, compose, json_answer, receive
+from apps.core.streams import Writer
+from apps.deployments.edge import Fleet
+from apps.logs.edge import record
+from apps.organizations.edge import authenticate, permit
+from apps.usage.edge import meter
+from workers.edge.snapshots import SnapshotReader
+
+VERSION = "1"
+MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+
+
+def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
+    """The router over all of the data plane's paths."""
+    router = Router()
+    entrance = [deliver(writer), authenticate(snapshots), record]
+    predict: Sequence[Stage] = [*entrance, permit("predictions.create"), receive, meter]
+    inspect: Sequence[Stage] = [*entrance, permit("predictions.create", "deployments.read")]
+    for path in MODEL_PATHS:
+        router.add("POST", f"{path}/infer", compose(predict, fleet.infer))
+        router.add("GET", f"{path}/ready", compose(inspect, fleet.ready))
+        router.add("GET", path, compose(inspect, fleet.metadata))
+    ready = readiness(snapshots)
+    for method in ("GET", "HEAD"):
+        router.add(method, "/v2", server_metadata)
+        router.add(method, "/v2/health/live", live)
+        router.add(method, "/healthz", live)
+        router.add(method, "/v2/health/ready", ready)
+        router.add(method, "/readyz", ready)
+    return router
+
+
+def deliver(writer: Writer) -> Stage:
+    """Hand over the call's events, whatever becomes of it; refuse it when they could not be kept."""
+
+    async def stage(call: Call, proceed: Proceed) -> Answer:
+        writer.require_room()
+        try:
+            return await proceed(call)
+        finally:
+            for stream, event in call.events:
+                writer.append(stream, event)
+
+    return stage
+
+
+def readiness(snapshots: SnapshotReader) -> Proceed:
+    async def ready(call: Call) -> Answer:
+        return json_answer({"ready": snapshots.is_loaded}, 200 if snapshots.is_loaded else 503)
+
+    return ready
+
+
+async def live(call: Call) -> Answer:
+    return json_answer({"live": True})
+
+
+async def server_metadata(call: Call) -> Answer:
+    return json_answer({"name": "modelyard", "version": VERSION, "extensions": []})

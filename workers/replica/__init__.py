@@ -1,0 +1,1 @@
+"""A replica: one model version on ONNX Runtime, served over the Open Inference Protocol."""

@@ -1,0 +1,69 @@
+"""How the ASGI processes without Django are served: one event loop on one listening socket."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+HOST = "127.0.0.1"
+BACKLOG = 2048
+KEEP_ALIVE_S = 75  # longer than callers keep an idle connection, so that they end it and not we
+
+
+def add_socket_arguments(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--fd", type=int, help="serve on this inherited listening socket")
+    where.add_argument("--port", type=int, help="listen here on loopback; 0 takes a free port")
+    parser.add_argument("--ready-file", type=Path, help='write {"pid", "port"} here as soon as calls are answered')
+
+
+def listening_socket(arguments: argparse.Namespace) -> socket.socket:
+    if arguments.fd is not None:
+        return socket.socket(fileno=arguments.fd)
+    return socket.create_server((HOST, arguments.port), backlog=BACKLOG)
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready_file: Path | None) -> None:
+        super().__init__(config)
+        self._ready_file = ready_file
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What start-up made lives as long as the process: later collections need not walk it.
+        gc.collect()
+        gc.freeze()
+        if self._ready_file and self.started and sockets:
+            _write_whole(self._ready_file, {"pid": os.getpid(), "port": sockets[0].getsockname()[1]})
+
+
+def serve(application: Any, arguments: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT; calls in flight are answered first."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    config = uvicorn.Config(
+        application,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=5,
+    )
+    Server(config, arguments.ready_file).run(sockets=[listening_socket(arguments)])
+
+
+def _write_whole(path: Path, content: dict[str, int]) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
