@@ -83,7 +83,7 @@ def install(state: State, environ: Mapping[str, str], public_port: int, edge_por
 
 def database_urls(state: State, postgres: Postgres, database: str = DATABASE) -> dict[str, str]:
     return {
-        name: f"postgresql://{DATABASE}_{role}:{state.secret(role)}@{HOST}:{postgres.port}/{database}"
+        name: f"postgresql://{role}:{state.secret(role)}@{HOST}:{postgres.port}/{database}"
         for name, role in DATABASE_URLS.items()
     }
 

@@ -31,6 +31,15 @@ class Role:
 
 
 @dataclass(frozen=True)
+class Names:
+    """What the roles are called; those of the embedded database by default."""
+
+    owner: str = "owner"
+    runtime: str = "runtime"
+    console: str = "console"
+
+
+@dataclass(frozen=True)
 class Roles:
     """Who connects by which address; `owner_creates_databases` is for tests, which make databases of their own."""
 
@@ -54,6 +63,10 @@ class Roles:
         return Role.of_url(self.console_url, "BYPASSRLS NOCREATEDB")
 
     @property
+    def names(self) -> Names:
+        return Names(self.owner.name, self.runtime.name, self.console.name)
+
+    @property
     def database(self) -> str:
         return unquote(urlsplit(self.owner_url).path.lstrip("/"))
 
@@ -69,9 +82,9 @@ def provision(admin_url: str, roles: Roles, template: str | None = None) -> None
         # Membership lets the owner give functions away; it does not inherit the right to read past the policies.
         run(connection, "GRANT {} TO {} WITH INHERIT FALSE, SET TRUE", roles.console.identifier, roles.owner.identifier)
     if template:
-        grant_rights(at_database(admin_url, template), roles)
+        grant(at_database(admin_url, template), roles.names)
     make_database(admin_url, roles)
-    grant_rights(at_database(admin_url, roles.database), roles)
+    grant(at_database(admin_url, roles.database), roles.names)
 
 
 def make_role(connection: psycopg.Connection, role: Role) -> None:
@@ -93,9 +106,10 @@ def make_database(admin_url: str, roles: Roles) -> None:
         run(connection, "GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}", database, everyone)
 
 
-def grant_rights(database_url: str, roles: Roles) -> None:
+def grant(database_url: str, names: Names | None = None) -> None:
     """Rights on what the owner will make here: rows, never TRUNCATE, which row-level security does not cover."""
-    owner, runtime, console = (role.identifier for role in (roles.owner, roles.runtime, roles.console))
+    names = names or Names()
+    owner, runtime, console = (sql.Identifier(name) for name in (names.owner, names.runtime, names.console))
     with psycopg.connect(database_url, autocommit=True) as connection:
         run(connection, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         run(connection, "GRANT USAGE, CREATE ON SCHEMA public TO {}", owner)
