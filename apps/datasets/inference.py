@@ -7,12 +7,14 @@ a column whose other cells are numbers, dates or booleans, because they may be v
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
 from apps.datasets.enums import ColumnKind
 
+MAX_MAGNITUDE = 1e150  # so that squares and sums stay finite
 NULL_WORDS = ("na", "n/a", "#n/a", "nan", "null", "none")
 # No leading zeros: 007 is a code, not a number. No more digits than 64 bits hold.
 INTEGER_PATTERN = r"^[+-]?(0|[1-9]\d{0,17})$"
@@ -26,19 +28,19 @@ FEW_CATEGORIES = 20
 CATEGORY_CHARS = 200
 ID_CHARS = 64
 COUNTER_ROWS = 20
-WIDER = {ColumnKind.INTEGER: ColumnKind.FLOAT}
+WIDER = {ColumnKind.INTEGER: (ColumnKind.INTEGER, ColumnKind.FLOAT)}
 TYPED_KINDS = (ColumnKind.BOOLEAN, ColumnKind.INTEGER, ColumnKind.FLOAT, ColumnKind.DATE, ColumnKind.DATETIME)
 
 
-def cells(column: str | pl.Expr) -> pl.Expr:
-    """The column's texts without surrounding white space; null where nothing is left."""
-    text = (pl.col(column) if isinstance(column, str) else column).str.strip_chars()
-    return pl.when(text != "").then(text)
+def cleaned(batch: pl.DataFrame) -> pl.DataFrame:
+    """The texts without surrounding white space; null where nothing is left."""
+    stripped = batch.select(pl.all().str.strip_chars())
+    return stripped.select(pl.when(pl.all() != "").then(pl.all()))
 
 
 def typed(name: str, kind: ColumnKind) -> pl.Expr:
-    """The column of texts `name` as values of `kind`; null where a cell is empty or a null word."""
-    return _parsed(cells(name), kind).alias(name)
+    """The column of cleaned texts `name` as values of `kind`; null where a cell is empty or a null word."""
+    return _parsed(pl.col(name), kind).alias(name)
 
 
 def _parsed(text: pl.Expr, kind: ColumnKind) -> pl.Expr:
@@ -49,7 +51,7 @@ def _parsed(text: pl.Expr, kind: ColumnKind) -> pl.Expr:
             return pl.when(text.str.contains(INTEGER_PATTERN)).then(text).cast(pl.Int64, strict=False)
         case ColumnKind.FLOAT:
             number = pl.when(text.str.contains(FLOAT_PATTERN)).then(text).cast(pl.Float64, strict=False)
-            return pl.when(number.is_finite()).then(number)
+            return pl.when(number.abs() <= MAX_MAGNITUDE).then(number)
         case ColumnKind.DATE:
             return text.str.to_date(DATE_FORMAT, strict=False, exact=True)
         case ColumnKind.DATETIME:
@@ -69,8 +71,23 @@ def _parsed_time(text: pl.Expr) -> pl.Expr:
     return pl.coalesce(*local, *zoned)
 
 
+class TableEvidence:
+    """What the rows seen so far allow each column to be."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, ColumnEvidence] = {}
+
+    def see(self, batch: pl.DataFrame) -> None:
+        """Take a batch of cleaned texts into account, with one query over all of its columns."""
+        self.columns = self.columns or {name: ColumnEvidence(name) for name in batch.columns}
+        queries = [query for evidence in self.columns.values() for query in evidence.queries()]
+        facts = batch.lazy().select(queries).collect().row(0, named=True)
+        for evidence in self.columns.values():
+            evidence.see(facts)
+
+
 class ColumnEvidence:
-    """What the values seen so far allow a column to be."""
+    """What the values seen so far allow one column to be."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -83,35 +100,64 @@ class ColumnEvidence:
         self._is_text = False
         self._distinct: set[str] | None = set()
 
-    def see(self, values: pl.Series) -> None:
-        """Take one batch of raw texts into account."""
-        text = values.to_frame("cell").select(cells("cell")).to_series()
-        present = text.drop_nulls()
-        self.count += len(present)
-        self.missing += len(text) - len(present)
-        if present.is_empty():
-            return
-        self._see_distinct(present)
-        self._see_type(present.filter(~present.str.to_lowercase().is_in(NULL_WORDS)))
-
-    def _see_distinct(self, present: pl.Series) -> None:
-        unique = present.unique()
-        self.has_repeats |= len(unique) < len(present)
+    def queries(self) -> list[pl.Expr]:
+        """The facts of a batch that could still change the decision, each named after the column."""
+        text = pl.col(self.name)
+        unique = text.drop_nulls().unique()
+        facts = {
+            "count": text.count(),
+            "missing": text.null_count(),
+            "unique": unique.len(),
+            "longest": text.str.len_chars().max(),
+        }
+        if not self.has_spaces:
+            facts["has_spaces"] = text.str.contains(r"\s").any()
         if self._distinct is not None:
-            self._distinct.update(unique.head(CATEGORY_LIMIT + 1))
-            if len(self._distinct) > CATEGORY_LIMIT:
-                self._distinct = None
-        self.longest = max(self.longest, int(unique.str.len_chars().max() or 0))  # type: ignore[arg-type]
-        self.has_spaces = self.has_spaces or bool(unique.str.contains(r"\s").any())
+            facts["values"] = unique.head(CATEGORY_LIMIT + 1).implode()
+        for kind in self._candidates():
+            others = text.filter(_parsed(text, kind).is_null() & text.is_not_null())
+            facts[f"other than {kind}"] = others.len()
+            facts[f"{kind} fits"] = others.str.to_lowercase().is_in(NULL_WORDS).all()
+        return [query.alias(self._fact(name)) for name, query in facts.items()]
 
-    def _see_type(self, words: pl.Series) -> None:
-        if words.is_empty() or self._is_text:
+    def _fact(self, name: str) -> str:
+        return f"{name} of {self.name}"
+
+    def see(self, batch_facts: Mapping[str, Any]) -> None:
+        """Take the answers to `queries` for one batch into account."""
+
+        def fact(name: str) -> Any:
+            return batch_facts.get(self._fact(name))
+
+        self.count += fact("count")
+        self.missing += fact("missing")
+        self.longest = max(self.longest, fact("longest") or 0)
+        self.has_spaces = self.has_spaces or bool(fact("has_spaces"))
+        self.has_repeats = self.has_repeats or fact("unique") < fact("count")
+        self._see_distinct(fact("values"))
+        self._see_type(fact)
+
+    def _see_distinct(self, values: list[str] | None) -> None:
+        if self._distinct is None or values is None:
             return
-        candidates: Iterable[ColumnKind | None] = TYPED_KINDS
-        if self._typed is not None:
-            candidates = (self._typed, WIDER.get(self._typed))
-        self._typed = next((kind for kind in candidates if kind and _fits(words, kind)), None)
-        self._is_text = self._typed is None
+        self._distinct.update(values)
+        if len(self._distinct) > CATEGORY_LIMIT:
+            self._distinct = None
+
+    def _see_type(self, fact: Callable[[str], Any]) -> None:
+        """Keep, widen or give up the type; a batch of empty cells and null words tells nothing."""
+        fitting = [kind for kind in self._candidates() if fact(f"{kind} fits")]
+        if not fitting:
+            self._typed, self._is_text = None, True
+        elif any(fact(f"other than {kind}") < fact("count") for kind in fitting):
+            self._typed = fitting[0]
+
+    def _candidates(self) -> Sequence[ColumnKind]:
+        if self._is_text:
+            return ()
+        if self._typed is None:
+            return TYPED_KINDS
+        return WIDER.get(self._typed, (self._typed,))
 
     @property
     def may_be_id(self) -> bool:
@@ -139,10 +185,6 @@ class ColumnEvidence:
             return False
         distinct = len(self._distinct)
         return distinct * 2 <= self.count or (distinct <= FEW_CATEGORIES and distinct < self.count)
-
-
-def _fits(words: pl.Series, kind: ColumnKind) -> bool:
-    return words.to_frame("cell").select(_parsed(pl.col("cell"), kind).is_not_null().all()).item()
 
 
 def identifies(evidence: ColumnEvidence, texts: pl.LazyFrame) -> bool:

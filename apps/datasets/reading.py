@@ -15,11 +15,12 @@ from itertools import islice
 from pathlib import Path
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from apps.datasets import errors
 from apps.datasets.csv_lines import TextLines, read_head, sniff_separator
 from apps.datasets.enums import ColumnKind
-from apps.datasets.inference import FLOAT_PATTERN, ColumnEvidence, identifies, typed
+from apps.datasets.inference import FLOAT_PATTERN, TableEvidence, cleaned, identifies, typed
 
 BATCH_CELLS = 500_000
 KINDS_KEY = "modelyard.column_kinds"
@@ -91,24 +92,36 @@ class _TextTable:
 
     def __init__(self, folder: Path) -> None:
         self.row_count = 0
+        self._parts: list[Path] = []
         self._folder = folder
-        self._evidence: dict[str, ColumnEvidence] = {}
+        self._evidence = TableEvidence()
 
     def append(self, batch: pl.DataFrame) -> None:
-        for values in batch:
-            self._evidence.setdefault(values.name, ColumnEvidence(values.name)).see(values)
-        batch.write_ipc(self._folder / f"{self.row_count:012}.arrow", compression="lz4")
+        batch = cleaned(batch)
+        self._evidence.see(batch)
+        part = self._folder / f"{len(self._parts)}.arrow"
+        batch.write_ipc(part, compression="lz4")
+        self._parts.append(part)
         self.row_count += len(batch)
 
     def write_parquet(self, target: Path) -> list[ColumnType]:
-        texts = pl.scan_ipc(self._folder / "*.arrow")
-        columns = [
-            ColumnType(name, evidence.kind(identifies(evidence, texts))) for name, evidence in self._evidence.items()
-        ]
-        values = [typed(name, evidence.storage()) for name, evidence in self._evidence.items()]
+        texts = pl.scan_ipc(self._parts)
+        evidence = self._evidence.columns
+        columns = [ColumnType(name, found.kind(identifies(found, texts))) for name, found in evidence.items()]
         kinds = json.dumps({column.name: column.kind for column in columns}, ensure_ascii=False)
-        texts.select(values).sink_parquet(target, metadata={KINDS_KEY: kinds}, engine="streaming")
+        values = [typed(name, found.storage()) for name, found in evidence.items()]
+        self._cast(values).sink_parquet(target, metadata={KINDS_KEY: kinds}, engine="streaming")
         return columns
+
+    def _cast(self, values: list[pl.Expr]) -> pl.LazyFrame:
+        # Scanning the parts directly keeps them all mapped: 500 MB for a million rows of 20, instead of 150 MB.
+        def batches(
+            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            for part in self._parts:
+                yield pl.read_ipc(part).select(values)
+
+        return register_io_source(batches, schema=pl.read_ipc(self._parts[0], n_rows=0).select(values).schema)
 
 
 def _batches(records: Iterator[list[str]], limits: Limits) -> Iterator[pl.DataFrame]:
