@@ -10,6 +10,7 @@ from celery import Celery
 from django.conf import settings
 
 from workers.queues import DEFAULT, QUEUES
+from workers import sweeper  # noqa: F401 - hears beat_init
 from workers.schedules import schedules
 
 app = Celery("modelyard")

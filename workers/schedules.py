@@ -5,7 +5,6 @@ from typing import Any
 
 def schedules(settings: Any) -> dict[str, dict[str, Any]]:
     return {
-        "sweep-jobs": {"task": "jobs.sweep", "schedule": settings.JOB_SWEEP_SECONDS},
         "publish-lost-snapshots": {"task": "console.publish_lost_snapshots", "schedule": 5.0},
         "forget-old-answers": {"task": "console.forget_old_answers", "schedule": 3600.0},
     }

@@ -157,6 +157,9 @@ UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=1_000_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = None
 
+# Networks such as 10.1.0.0/16 that user-given URLs may reach although they are not public.
+OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
+
 STATIC_URL = "static/"
 STATIC_ROOT = env.path("STATIC_ROOT", default=STATE_DIR / "static")
 STATICFILES_DIRS = [ROOT / "static"]

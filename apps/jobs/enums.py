@@ -1,0 +1,17 @@
+from django.db import models
+
+
+class Status(models.TextChoices):
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+WAITING = (Status.PENDING, Status.RETRYING)
+ACTIVE = (*WAITING, Status.RUNNING)
+FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.DEAD)
+RETRYABLE = (Status.FAILED, Status.CANCELLED, Status.DEAD)
