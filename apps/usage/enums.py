@@ -1,0 +1,12 @@
+from django.db import models
+
+
+class Meter(models.TextChoices):
+    """What is counted. The ledger takes any meter; these have a name and a unit on pages."""
+
+    PREDICTIONS = "predictions", "Predictions"
+    TRAINING_SECONDS = "training_seconds", "Training time"
+    STORED_BYTES = "stored_bytes", "Stored data"
+
+
+UNITS = {Meter.PREDICTIONS: "rows", Meter.TRAINING_SECONDS: "s", Meter.STORED_BYTES: "bytes"}
