@@ -1,0 +1,1 @@
+"""Copies the data plane's events from Redis Streams into PostgreSQL, each exactly once."""
