@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workers.supervisor.probes import http_ok
 from workers.supervisor.processes import Program
@@ -14,6 +14,11 @@ from workers.supervisor.state import ROOT
 
 PYTHON = sys.executable
 QUEUES = "default,data,training,llm,notify"
+# Nothing stands in front of it, so a forwarded address would be whatever the client claims.
+WEB = [
+    *("-m", "uvicorn", "config.asgi:application", "--lifespan", "on", "--no-proxy-headers"),
+    *("--no-server-header", "--no-access-log", "--timeout-graceful-shutdown", "2"),
+]
 
 
 @dataclass(frozen=True)
@@ -37,33 +42,26 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
     """Every process of the application; `LLM_URL` set to nothing leaves the model server out."""
     env = {**os.environ, **variables, "SUPERVISOR_PID": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
 
-    def program(name: str, *arguments: str, listener: socket.socket | None = None) -> Program:
-        return Program(
-            name,
-            [PYTHON, *arguments],
-            env=env,
-            cwd=ROOT,
-            sockets=[listener.fileno()] if listener else [],
-            is_ready=http_ok(port_of(listener)) if listener else None,
-        )
+    def program(name: str, *arguments: str) -> Program:
+        return Program(name, [PYTHON, *arguments], env=env, cwd=ROOT)
 
+    def server(program: Program, listener: socket.socket) -> Program:
+        command = [*program.command, "--fd", str(listener.fileno())]
+        return replace(program, command=command, sockets=[listener.fileno()], is_ready=http_ok(port_of(listener)))
+
+    model_server = server(program("llm", "-m", "workers.llm"), sockets.llm)
     return [
-        program("web", *web_arguments(sockets.public), listener=sockets.public),
-        program("edge", "-m", "workers.edge", "--fd", str(sockets.edge.fileno()), listener=sockets.edge),
+        server(program("web", *WEB), sockets.public),
+        server(program("edge", "-m", "workers.edge"), sockets.edge),
         program(
             "worker", *celery("worker", "-Q", QUEUES, "--concurrency", "2", "--without-gossip", "--without-mingle")
         ),
         program("beat", *celery("beat", "--schedule", f"{variables['STATE_DIR']}/beat", "--pidfile=")),
         program("sink", "-m", "workers.sink"),
         program("scaler", "-m", "workers.scaler"),
-        *([program("llm", "-m", "workers.llm", "--fd", str(sockets.llm.fileno()))] if variables["LLM_URL"] else []),
+        # The rest works without the model, so nobody waits for it to load.
+        *([replace(model_server, is_ready=None)] if variables["LLM_URL"] else []),
     ]
-
-
-def web_arguments(listener: socket.socket) -> Sequence[str]:
-    # Nothing stands in front of it, so a forwarded address would be whatever the client claims.
-    options = "--lifespan on --no-proxy-headers --no-server-header --no-access-log --timeout-graceful-shutdown 2"
-    return ["-m", "uvicorn", "config.asgi:application", "--fd", str(listener.fileno()), *options.split()]
 
 
 def celery(*arguments: str) -> Sequence[str]:

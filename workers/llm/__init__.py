@@ -1,0 +1,1 @@
+"""A local OpenAI-compatible model server, so that AI features work with no key and no internet."""
