@@ -1,0 +1,25 @@
+"""Forms that exist to be looked at: every kind of field, with and without errors."""
+
+from django import forms
+
+TASKS = [("", "Decide from the target"), ("classification", "Classification"), ("regression", "Regression")]
+
+
+class SampleForm(forms.Form):
+    name = forms.CharField(max_length=40, help_text="Shown in lists and in the address of the endpoint.")
+    task = forms.ChoiceField(choices=TASKS, required=False)
+    folds = forms.IntegerField(min_value=2, max_value=20, help_text="Between 2 and 20.")
+    notes = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    notify = forms.BooleanField(required=False, label="Send an e-mail when it ends")
+    candidates = forms.MultipleChoiceField(
+        choices=[("linear", "Logistic regression"), ("lightgbm", "LightGBM"), ("extra_trees", "Extra trees")],
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def clean(self) -> None:
+        if self.cleaned_data.get("name") == "refuse me":
+            raise forms.ValidationError("Another run with this name is still going. Wait for it or choose a new name.")
+
+
+class SampleUpload(forms.Form):
+    file = forms.FileField(help_text="CSV in UTF-8, up to 1 GB.")

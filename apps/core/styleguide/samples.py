@@ -1,0 +1,136 @@
+"""What the catalogue shows: made-up values that bring every component into each of its states."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from apps.core import charts, formatting
+from apps.core.actors import Actor
+from apps.core.paging import Page
+from apps.core.styleguide.forms import SampleForm, SampleUpload
+
+START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+PERMISSIONS = frozenset(
+    f"{area}.read" for area in ("datasets", "training", "models", "deployments", "logs", "usage", "jobs")
+)
+
+
+@dataclass(frozen=True)
+class SampleOrganization:
+    name: str
+    slug: str
+
+
+ACME = SampleOrganization("Acme Foods", "acme")
+GLOBEX = SampleOrganization("Globex", "globex")
+VISITOR = Actor(kind="system", id=None, label="Styleguide", permissions=PERMISSIONS)
+
+
+def memberships() -> list[SimpleNamespace]:
+    return [SimpleNamespace(organization=ACME, role="owner"), SimpleNamespace(organization=GLOBEX, role="viewer")]
+
+
+def runs(now: datetime) -> list[dict[str, Any]]:
+    rows = (
+        ("churn-march", "running", 12_480, 0.9412, 74_300, now - timedelta(minutes=2)),
+        ("churn-february", "succeeded", 11_902, 0.9377, 391_000, now - timedelta(days=4)),
+        ("price-elasticity", "failed", 3_201_775, None, 1_240, now - timedelta(days=6)),
+        ("returns-baseline", "cancelled", 88_010, None, 9_400, now - timedelta(days=45)),
+        ("basket-size-weekly-forecast", "queued", 640, None, None, now - timedelta(seconds=4)),
+    )
+    names = ("name", "status", "row_count", "accuracy", "duration_ms", "created_at")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def log_lines(now: datetime) -> list[dict[str, Any]]:
+    lines = (
+        ("info", "Read 12,480 rows and 21 columns."),
+        ("info", "Dropped customer_id: every value is different."),
+        ("warning", "Column region has 3 values in fewer than 5 rows; they became one category."),
+        ("info", "LightGBM, fold 2 of 5: accuracy 0.9412"),
+        ("error", "Export differs in 14 of 12,480 rows: the model was refused."),
+    )
+    return [{"at": now - timedelta(seconds=40 - 7 * n), "level": lv, "text": tx} for n, (lv, tx) in enumerate(lines)]
+
+
+def latency_chart() -> charts.TimeSeries:
+    times = [START + timedelta(minutes=15 * number) for number in range(64)]
+    middle = [4.2 + 1.1 * math.sin(number / 7) + 0.3 * math.sin(number * 1.7) for number in range(64)]
+    tail = [value * 2.1 + (9 if 38 <= number <= 41 else 0) for number, value in enumerate(middle)]
+    gap = [None if 20 <= number <= 23 else value for number, value in enumerate(tail)]
+    return charts.time_series(
+        "Latency of churn, by quarter of an hour",
+        times,
+        [charts.Series("p50", middle), charts.Series("p95", gap)],
+        text=formatting.format_duration,
+        markers=[charts.Marker(START + timedelta(hours=9, minutes=20), "version 4")],
+    )
+
+
+def predictions_chart() -> charts.TimeSeries:
+    times = [START + timedelta(days=number) for number in range(30)]
+    values = [1800 + 600 * math.sin(number / 3.1) + 40 * number for number in range(30)]
+    return charts.time_series(
+        "Predictions by day", times, [charts.Series("Predictions", values)], text=formatting.format_count, area=True
+    )
+
+
+def empty_chart() -> charts.TimeSeries:
+    return charts.time_series("Errors by day", [], [charts.Series("Errors", [])])
+
+
+def importance_chart() -> charts.BarChart:
+    items = [("tenure", 0.31), ("contract", 0.22), ("charges", 0.17), ("support", 0.09), ("region", 0.04)]
+    return charts.bar_chart("Importance of each column", items, value_name="Share", text=formatting.format_percent)
+
+
+def score_comparison() -> charts.Comparison:
+    measured = [
+        charts.Measured("LightGBM", 0.9412, 0.0061),
+        charts.Measured("Extra trees", 0.9318, 0.0084),
+        charts.Measured("Logistic regression", 0.8790, 0.0122),
+    ]
+    reference = charts.Measured("Always the most frequent class", 0.735)
+    return charts.comparison("Accuracy by candidate", measured, value_name="Accuracy", reference=reference, high=1.0)
+
+
+def age_histogram() -> charts.Histogram:
+    counts = [40, 180, 420, 610, 560, 390, 210, 90, 0, 2]
+    return charts.histogram("age", [18 + 7 * number for number in range(11)], counts)
+
+
+def region_histogram() -> charts.Histogram:
+    return charts.category_histogram("region", [("north", 5120), ("south", 4011), ("west", 2200), ("east", 1149)])
+
+
+def forms() -> dict[str, Any]:
+    wrong = SampleForm({"name": "refuse me", "folds": "many", "task": "regression"})
+    wrong.full_clean()
+    refused_upload = SampleUpload({}, {})
+    refused_upload.full_clean()
+    return {"form": SampleForm(), "wrong_form": wrong, "upload": SampleUpload(), "refused_upload": refused_upload}
+
+
+def catalogue(now: datetime) -> dict[str, Any]:
+    rows = runs(now)
+    return {
+        "memberships": memberships(),
+        "runs": rows,
+        "page": Page(rows=rows, next_cursor=str(UUID(int=5)), previous_cursor=None),
+        "statuses": ["queued", "running", "succeeded", "failed", "cancelled", "degraded", "ready", "unheard_of"],
+        "status_options": [("running", "Running", 1), ("succeeded", "Succeeded", 212), ("failed", "Failed", 7)],
+        "log_lines": log_lines(now),
+        "latency": latency_chart(),
+        "predictions": predictions_chart(),
+        "no_errors": empty_chart(),
+        "importance": importance_chart(),
+        "scores": score_comparison(),
+        "ages": age_histogram(),
+        "regions": region_histogram(),
+        **forms(),
+    }

@@ -1,0 +1,158 @@
+"""The words of every template: links inside the organization, icons, statuses, numbers and times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import lucide
+from django import template
+from django.template.base import Parser, Token
+from django.template.context import Context
+from django.template.loader_tags import BLOCK_CONTEXT_KEY
+from django.utils import timezone
+from django.utils.html import format_html, strip_tags
+from django.utils.safestring import SafeString, mark_safe
+
+from apps.core import formatting, http
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def link(context: Context, name: str, *args: Any) -> str:
+    """The address of a page inside the organization of this request."""
+    return http.link(context["request"].organization, name, *args)
+
+
+@register.simple_tag(takes_context=True)
+def query(context: Context, **changes: Any) -> str:
+    """This page's query string with `changes`: None removes a parameter, and paging starts again."""
+    parameters = context["request"].GET.copy()
+    parameters.pop("cursor", None)
+    for name, value in changes.items():
+        if value is None or value == "":
+            parameters.pop(name, None)
+        else:
+            parameters[name] = value
+    return f"?{parameters.urlencode()}"
+
+
+@cache
+def _icon(name: str, size: int) -> str:
+    return lucide._render_icon(name, size, aria_hidden="true", focusable="false")
+
+
+@register.simple_tag
+def icon(name: str, size: int = 16, label: str = "") -> SafeString:
+    """An inline Lucide icon; decoration unless `label` says what it means."""
+    svg = mark_safe(_icon(str(name), size))
+    return format_html('{}<span class="visually-hidden">{}</span>', svg, label) if label else svg
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """How a status looks: its colour family, its icon, and whether the icon turns."""
+
+    name: str
+    icon: str
+    is_turning: bool = False
+
+
+WAITING = Tone("neutral", "clock")
+WORKING = Tone("accent", "loader-circle", is_turning=True)
+GOOD = Tone("success", "circle-check")
+WARNING = Tone("warning", "triangle-alert")
+BAD = Tone("danger", "circle-x")
+STOPPED = Tone("neutral", "circle-stop")
+UNKNOWN = Tone("neutral", "circle-dashed")
+
+TONES = {
+    **dict.fromkeys(("queued", "pending", "waiting", "scheduled", "created", "draft"), WAITING),
+    **dict.fromkeys(("running", "starting", "stopping", "processing", "uploading", "profiling", "cancelling"), WORKING),
+    **dict.fromkeys(("succeeded", "ready", "healthy", "active", "completed", "accepted", "paid", "enabled"), GOOD),
+    **dict.fromkeys(("degraded", "warning", "retrying", "unhealthy", "expiring", "partial"), WARNING),
+    **dict.fromkeys(("failed", "error", "crashed", "rejected", "lost", "expired", "refused", "dead"), BAD),
+    **dict.fromkeys(("cancelled", "canceled", "stopped", "archived", "revoked", "disabled", "skipped"), STOPPED),
+}
+
+
+def tone_of(status_value: str) -> Tone:
+    """The look of a status; one no table knows is neutral rather than wrong."""
+    return TONES.get(status_value.lower(), UNKNOWN)
+
+
+@register.inclusion_tag("core/components/status.html")
+def status(value: Any, label: str = "", plain: bool = False) -> dict[str, Any]:
+    """A status as icon and word; `plain` leaves out the frame, for dense tables."""
+    text = str(value)
+    return {"tone": tone_of(text), "label": label or text.replace("_", " ").capitalize(), "plain": plain}
+
+
+@register.filter(name="bytes")
+def bytes_(size: float | None) -> str:
+    return formatting.format_bytes(size)
+
+
+@register.filter
+def count(number: float | None) -> str:
+    return formatting.format_count(number)
+
+
+@register.filter
+def signif(number: float | None, digits: int = 4) -> str:
+    return formatting.format_significant(number, digits)
+
+
+@register.filter
+def percent(share: float | None, digits: int = 3) -> str:
+    return formatting.format_percent(share, digits)
+
+
+@register.filter
+def duration_ms(milliseconds: float | None) -> str:
+    return formatting.format_duration(milliseconds)
+
+
+@register.filter
+def money_micro_usd(micro_usd: int | None) -> str:
+    return formatting.format_money(micro_usd)
+
+
+@register.filter
+def when(at: datetime | None) -> str:
+    """A `<time>`: relative to now, the exact moment on hover."""
+    if at is None:
+        return formatting.ABSENT
+    local = timezone.localtime(at)
+    relative = formatting.format_relative(local, timezone.localtime())
+    exact = local.strftime("%Y-%m-%d %H:%M:%S %Z")
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, relative)
+
+
+@register.filter
+def exactly(at: datetime | None) -> str:
+    """A `<time>` with the exact moment, for logs and trails."""
+    if at is None:
+        return formatting.ABSENT
+    local = timezone.localtime(at)
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+class BlockTextNode(template.Node):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def render(self, context: Context) -> SafeString:
+        """The text of a block that is rendered elsewhere too; `<title>` repeats the heading without its tags."""
+        block = context.render_context[BLOCK_CONTEXT_KEY].get_block(self.name)
+        return mark_safe(" ".join(strip_tags(block.render(context)).split()) if block else "")
+
+
+@register.tag
+def block_text(parser: Parser, token: Token) -> BlockTextNode:
+    """`{% block_text title %}`: the text of block `title`, once more."""
+    _, name = token.split_contents()
+    return BlockTextNode(name)

@@ -1,0 +1,98 @@
+"""Where one can go: the entries of the navigation, in the order of the work, written down once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.template.context import Context
+from django.urls import NoReverseMatch
+
+from apps.core import http
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place in the navigation. `keys` are pressed one after the other; `permission` empty: for every member."""
+
+    label: str
+    icon: str
+    url_name: str
+    permission: str
+    keys: str
+
+    @property
+    def area(self) -> str:
+        return self.url_name.partition(":")[0]
+
+
+GROUPS = (
+    (Entry("Home", "house", "console:home", "", "g h"),),
+    (
+        Entry("Data", "database", "datasets:dataset-list", "datasets.read", "g d"),
+        Entry("Train", "dumbbell", "training:run-list", "training.read", "g t"),
+        Entry("Models", "box", "registry:model-list", "models.read", "g m"),
+        Entry("Deploy", "rocket", "deployments:deployment-list", "deployments.read", "g e"),
+    ),
+    (
+        Entry("Logs", "scroll-text", "logs:call-list", "logs.read", "g l"),
+        Entry("Usage", "gauge", "usage:usage", "usage.read", "g u"),
+        Entry("Jobs", "list-checks", "jobs:job-list", "jobs.read", "g j"),
+    ),
+    (Entry("Settings", "settings", "organizations:settings", "", "g s"),),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry as one person sees it in one organization."""
+
+    entry: Entry
+    url: str
+    is_current: bool
+
+
+def places(request: HttpRequest) -> list[list[Place]]:
+    """The groups of entries that exist and that the person may open."""
+    groups = ([place for entry in group if (place := _place(request, entry))] for group in GROUPS)
+    return [group for group in groups if group]
+
+
+def _place(request: HttpRequest, entry: Entry) -> Place | None:
+    if entry.permission and not (request.actor and request.actor.can(entry.permission)):
+        return None
+    try:
+        url = http.link(request.organization, entry.url_name)
+    except NoReverseMatch:
+        return None
+    match = request.resolver_match
+    return Place(entry, url, is_current=match is not None and match.app_name == entry.area)
+
+
+def home_of(organization: Any) -> str:
+    """The first page of an organization."""
+    try:
+        return http.link(organization, GROUPS[0][0].url_name)
+    except NoReverseMatch:
+        return f"/o/{organization.slug}/"
+
+
+@register.inclusion_tag("core/navigation.html", takes_context=True)
+def navigation(context: Context) -> dict[str, Any]:
+    request = context["request"]
+    return {"groups": places(request) if getattr(request, "organization", None) else []}
+
+
+@register.inclusion_tag("core/keys.html", takes_context=True)
+def key_list(context: Context) -> dict[str, Any]:
+    """The dialog that `?` opens: every key and where it leads."""
+    return navigation(context)
+
+
+@register.filter
+def home(organization: Any) -> str:
+    return home_of(organization)

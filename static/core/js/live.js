@@ -1,0 +1,69 @@
+// One WebSocket for the page. It names the topics that `[data-live]` elements show; when one changes, the element gets
+// a `live` event and htmx fetches its fragment again. What it says never replaces what the server would render.
+
+const DEBOUNCE_MS = 200;
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 30_000;
+
+const path = document.body.dataset.liveUrl;
+const badge = document.getElementById("stale");
+const waiting = new Map();
+let socket = null;
+let failures = 0;
+let subscribed = "";
+let wasConnected = false;
+
+const shown = () => [...document.querySelectorAll("[data-live]")];
+const topicsOf = (element) => element.dataset.live.split(" ").filter(Boolean);
+
+function refresh(element) {
+  clearTimeout(waiting.get(element));
+  const timer = setTimeout(() => {
+    waiting.delete(element);
+    if (element.isConnected) element.dispatchEvent(new CustomEvent("live", { bubbles: false }));
+  }, DEBOUNCE_MS);
+  waiting.set(element, timer);
+}
+
+function subscribe() {
+  const topics = [...new Set(shown().flatMap(topicsOf))].sort();
+  const message = JSON.stringify({ subscribe: topics });
+  if (socket?.readyState !== WebSocket.OPEN || message === subscribed) return;
+  socket.send(message);
+  subscribed = message;
+}
+
+function opened() {
+  const missed = wasConnected || failures > 0;
+  failures = 0;
+  subscribed = "";
+  wasConnected = true;
+  badge.hidden = true;
+  subscribe();
+  if (missed) shown().forEach(refresh);
+}
+
+function received(event) {
+  const { topic } = JSON.parse(event.data);
+  for (const element of shown()) if (topicsOf(element).includes(topic)) refresh(element);
+}
+
+function closed() {
+  failures += 1;
+  badge.hidden = failures < 2 && !wasConnected;
+  const longest = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS);
+  setTimeout(connect, longest * (0.5 + Math.random() / 2));
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  socket = new WebSocket(`${scheme}//${location.host}${path}`);
+  socket.addEventListener("open", opened);
+  socket.addEventListener("message", received);
+  socket.addEventListener("close", closed);
+}
+
+if (path && badge) {
+  document.addEventListener("htmx:load", subscribe);
+  connect();
+}
