@@ -14,3 +14,11 @@ class ColumnKind(StrEnum):
     CATEGORY = "category"
     TEXT = "text"
     ID = "id"
+
+
+class VersionStatus(StrEnum):
+    """How far a version's file has come. `ready` never changes again."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
