@@ -169,7 +169,7 @@ def histogram_edges(low: float, high: float, is_integer: bool) -> list[float]:
     edges = [_rounded(index, step) for index in range(math.floor(low / step), math.ceil(high / step) + 1)]
     if edges[0] <= low and high <= edges[-1] and len(edges) == len(set(edges)) > 1:
         return edges
-    return [float(low), float(np.nextafter(high, np.inf))]
+    return [float(low), float(high)]
 
 
 def _round_step(width: float) -> float:
