@@ -18,6 +18,7 @@ Format = Callable[[float], str]
 
 SERIES_COLOURS = 6
 TOP = 8
+FEW_LABELS = 5
 TIME_STEPS = tuple(
     timedelta(seconds=seconds)
     for seconds in (
@@ -335,7 +336,7 @@ def _every_label(names: Sequence[str], slot: float, limit: int = 16) -> list[Tic
     stride = math.ceil(len(names) / limit) if names else 1
     shown = range(0, len(names), stride)
     return [
-        Tick(round((index + 0.5) * slot, 3), names[index], is_minor=number % 2 == 1)
+        Tick(round((index + 0.5) * slot, 3), names[index], is_minor=len(shown) > FEW_LABELS and number % 2 == 1)
         for number, index in enumerate(shown)
     ]
 
@@ -378,18 +379,19 @@ def comparison(
     measured: Sequence[Measured],
     *,
     value_name: str,
-    text: Format = format_significant,
+    text: Format | None = None,
     reference: Measured | None = None,
     lower_is_better: bool = False,
     high: float | None = None,
 ) -> Comparison:
     """Horizontal bars from zero, in the given order, with intervals and a dashed reference; the best one stands out.
 
-    Values below zero (an R2 worse than the mean) are drawn as an empty bar; the number beside it tells them.
+    Without `text` all numbers have the same decimals, four significant digits of the largest. Values below zero (an R2 worse than the mean) are drawn as an empty bar; the number beside it tells them.
     """
     values = [one.value for one in measured]
     ends = [one.value + (one.error or 0.0) for one in measured] + ([reference.value] if reference else [])
     full = high if high is not None else max([*ends, 0.0]) or 1.0
+    text = text or _aligned(full)
     best = (min if lower_is_better else max)(values, default=None)
 
     def across(value: float) -> float:
@@ -403,11 +405,16 @@ def comparison(
     )
 
 
+def _aligned(largest: float) -> Format:
+    decimals = max(3 - math.floor(math.log10(largest)), 0) if largest < 1 else max(4 - len(str(int(largest))), 0)
+    return lambda value: f"{value:,.{decimals}f}"
+
+
 def _comparison_row(one: Measured, text: Format, across: Callable[[float], float], *, is_best: bool) -> ComparisonRow:
     error = one.error
     return ComparisonRow(
         name=one.name,
-        text=text(one.value) if error is None else f"{text(one.value)} ± {format_significant(error, 2)}",
+        text=text(one.value) if error is None else f"{text(one.value)} ± {text(error)}",
         width=across(one.value),
         error_left=None if error is None else across(one.value - error),
         error_right=None if error is None else across(one.value + error),

@@ -6,7 +6,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from apps.core import http
+from apps.core.errors import DomainError
 from apps.core.styleguide import samples
+from apps.core.styleguide.forms import SampleUpload
+
+
+class SampleRefusal(DomainError):
+    code = "sample_refusal"
+    status = 409
+    detail = "The dataset is being used by a run. Cancel the run first."
 
 
 def catalogue(request: HttpRequest) -> HttpResponse:
@@ -19,6 +28,24 @@ def catalogue(request: HttpRequest) -> HttpResponse:
 def card(request: HttpRequest) -> HttpResponse:
     """The page of people who are not signed in."""
     return render(request, "styleguide/card.html", samples.forms())
+
+
+def toast(request: HttpRequest) -> HttpResponse:
+    return http.toast(HttpResponse(status=204), "The run was cancelled.")
+
+
+def refusal(request: HttpRequest) -> HttpResponse:
+    """What a page shows when a service refuses."""
+    raise SampleRefusal
+
+
+def upload(request: HttpRequest) -> HttpResponse:
+    """Takes a file and keeps nothing of it; without one the form comes back with its error."""
+    form = SampleUpload(request.POST, request.FILES)
+    if not form.is_valid():
+        return http.fragment(request, "styleguide/upload.html", {"upload": form}, status=422)
+    response = http.fragment(request, "styleguide/upload.html", {"upload": SampleUpload()})
+    return http.toast(response, f"{form.cleaned_data['file'].name} arrived.")
 
 
 def error(request: HttpRequest, status: int) -> HttpResponse:

@@ -39,7 +39,7 @@ GROUPS = (
         Entry("Deploy", "rocket", "deployments:deployment-list", "deployments.read", "g e"),
     ),
     (
-        Entry("Logs", "scroll-text", "logs:call-list", "logs.read", "g l"),
+        Entry("Logs", "scroll-text", "logs:call-list", "calls.read", "g l"),
         Entry("Usage", "gauge", "usage:usage", "usage.read", "g u"),
         Entry("Jobs", "list-checks", "jobs:job-list", "jobs.read", "g j"),
     ),
