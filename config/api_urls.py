@@ -4,12 +4,15 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.audit.api.views import AuditApi
+from apps.jobs.api.urls import routes as jobs
 from apps.organizations.api.views import MeApi, MemberApi, OrganizationApi, TokenApi
 
 router = SimpleRouter()
 router.register("members", MemberApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
+for prefix, view in [*jobs]:
+    router.register(prefix, view)
 
 urlpatterns = [
     path("me/", MeApi.as_view(), name="me"),

@@ -8,6 +8,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from apps.core.actors import Actor
+
 
 class ConsoleAdmin(ModelAdmin):
     """A read-only view over every tenant's rows; a subclass adds actions that call services."""
@@ -18,6 +20,12 @@ class ConsoleAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = self.model.unscoped.using("console") if hasattr(self.model, "unscoped") else self.model.objects.all()
         return rows.order_by(*self.get_ordering(request) or ["-pk"])
+
+    def operator(self, request: HttpRequest) -> Actor:
+        """The operator as the one who acts in a tenant, for services and the tenant's own trail."""
+        user = request.user
+        label = f"operator {user.get_username()}"
+        return Actor("operator", user.pk, label, user_id=user.pk, request_id=request.id)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return [field.name for field in self.model._meta.fields]

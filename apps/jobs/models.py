@@ -14,6 +14,10 @@ from apps.jobs.enums import FINISHED, RETRYABLE, WAITING, Status
 from apps.jobs.querysets import JobQuerySet
 
 
+def _milliseconds(span: timedelta) -> float:
+    return max(span.total_seconds(), 0) * 1000
+
+
 class Job(tenancy.TenantModel):
     """One piece of work. It belongs to a worker while `lease_until` lies ahead; `attempt` fences off earlier ones."""
 
@@ -77,14 +81,18 @@ class Job(tenancy.TenantModel):
         return self.status == Status.RUNNING and self.cancel_requested_at is not None
 
     @property
-    def queue_time(self) -> timedelta | None:
-        return self.started_at - self.run_at if self.started_at else None
+    def queue_time_ms(self) -> float | None:
+        return _milliseconds(self.started_at - self.run_at) if self.started_at else None
 
     @property
     def run_time(self) -> timedelta | None:
         if self.started_at is None:
             return None
         return (self.finished_at or timezone.now()) - self.started_at
+
+    @property
+    def run_time_ms(self) -> float | None:
+        return _milliseconds(self.run_time) if self.run_time else None
 
     @property
     def eta(self) -> timedelta | None:

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ConsoleConfig(AppConfig):
+    name = "apps.console"
+
+    def ready(self) -> None:
+        from apps.console import tasks  # noqa: F401

@@ -1,0 +1,12 @@
+"""Addresses outside an organization."""
+
+from django.urls import path
+
+from apps.console import views
+
+app_name = "start"
+
+urlpatterns = [
+    path("", views.start, name="start"),
+    path("welcome/", views.welcome, name="welcome"),
+]

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from celery import shared_task
+
+from apps.jobs import kinds
+
+if TYPE_CHECKING:
+    from apps.jobs.running import RunningJob
+
+
+@kinds.kind("console.sample_project", queue="data", time_limit_s=900, max_attempts=2)
+def build_sample_project(job: RunningJob) -> dict[str, Any]:
+    from apps.console.sample import building
+
+    return building.build_as(UUID(job.input["user_id"]), job.progress)
+
+
+@shared_task(name="console.publish_lost_snapshots")
+def publish_lost_snapshots() -> None:
+    """Publish again what Redis lost or a crash kept from being published."""
+    from apps.core import snapshots
+    from apps.organizations.models import Organization
+
+    for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
+        snapshots.publish(organization_id)
+
+
+@shared_task(name="console.forget_old_answers")
+def forget_old_answers() -> None:
+    from apps.core import tenancy
+    from apps.organizations import idempotency
+    from apps.organizations.models import Organization
+
+    for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
+        with tenancy.scope(organization_id):
+            idempotency.forget_old()

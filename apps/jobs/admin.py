@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.core import tenancy
+from apps.core.admin import ConsoleAdmin
+from apps.core.errors import DomainError
+from apps.jobs import services
+from apps.jobs.models import Job
+
+
+@admin.register(Job)
+class JobAdmin(ConsoleAdmin):
+    list_display = ["label", "organization", "kind", "status", "attempt", "worker", "heartbeat_at", "created_at"]
+    list_filter = ["status", "queue", "kind"]
+    list_select_related = ["organization"]
+    search_fields = ["label", "worker", "error_code", "request_id"]
+    actions = ["cancel", "retry"]
+
+    @admin.action(description="Cancel")
+    def cancel(self, request: HttpRequest, jobs: QuerySet[Any]) -> None:
+        self._each(request, jobs, services.cancel_job)
+
+    @admin.action(description="Run once more")
+    def retry(self, request: HttpRequest, jobs: QuerySet[Any]) -> None:
+        self._each(request, jobs, services.retry_job)
+
+    def _each(self, request: HttpRequest, jobs: QuerySet[Any], service: Any) -> None:
+        for row in jobs:
+            with tenancy.scope(row.organization_id):
+                try:
+                    service(Job.objects.get(pk=row.pk), by=self.operator(request))
+                except DomainError as error:
+                    self.message_user(request, f"{row.label}: {error.message}", messages.WARNING)

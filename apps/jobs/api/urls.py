@@ -1,0 +1,3 @@
+from apps.jobs.api.views import JobApi
+
+routes = [("jobs", JobApi)]
