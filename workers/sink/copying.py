@@ -76,6 +76,6 @@ def _create_incoming(table: Table) -> sql.Composed:
 def _insert(table: Table) -> sql.Composed:
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
     return sql.SQL(
-        "INSERT INTO {target} ({columns}, created_at) SELECT {columns}, now() FROM {incoming}"
+        "INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming}"
         " WHERE organization_id = %s ON CONFLICT DO NOTHING"
     ).format(target=sql.Identifier(table.name), columns=columns, incoming=_incoming(table))

@@ -1,0 +1,21 @@
+"""`python -m bench.run NAME`: run one benchmark, print its table, keep its figures in `bench/results/NAME.json`."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import report, serving
+
+BENCHMARKS = {"serving": serving.run}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser.add_argument("name", choices=BENCHMARKS)
+    name = parser.parse_args().name
+    rows = BENCHMARKS[name]()
+    report.write(name, rows)
+    report.show(rows)
+
+
+main()

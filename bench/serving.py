@@ -1,0 +1,180 @@
+"""One-row predictions: a bare ONNX Runtime call in an ASGI application, a replica, and edge + replica.
+
+All of them run at once on the same model and get the same request. Rounds are interleaved, and a ratio is the median of
+the rounds' ratios, so that what else the machine does meets all alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import redis
+
+from apps.core import tokens
+from bench.model import write_model
+from bench.report import Row
+from workers.supervisor import ports
+from workers.supervisor.valkey import Valkey
+
+ROUNDS = 7
+SECONDS = 1.5
+CLIENTS = 16
+NAME = "leaving"
+PATH = f"/v2/models/{NAME}/infer"
+PEER = "bare ONNX Runtime, ASGI"
+REPLICA_ID = str(uuid.UUID(int=1))
+
+
+@dataclass
+class Target:
+    port: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def run() -> list[Row]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-serving-")))
+        targets, body = _targets(stack, folder)
+        load = stack.enter_context(_process([sys.executable, "-m", "bench.load"], dict(os.environ), pipes=True))
+        rounds = [_round(load, targets, body, number) for number in range(ROUNDS + 1)]
+    return _rows(rounds[1:])  # the first warms up
+
+
+def _targets(stack: ExitStack, folder: Path) -> tuple[dict[str, Target], str]:
+    model, signature, body = write_model(folder)
+    environment = _environment(stack, folder)
+    common = ["--model", str(model)]
+    bare = _server(stack, folder, "bench.bare", common, environment)
+    identity = ["--signature", str(signature), "--name", NAME, "--version", "1", "--replica-id", REPLICA_ID]
+    replica = _server(stack, folder, "workers.replica", [*common, *identity], environment)
+    token = _publish(environment, json.loads(signature.read_text()), replica)
+    edge = _server(stack, folder, "workers.edge", [], environment)
+    targets = {
+        "bare": Target(bare),
+        "replica": Target(replica),
+        "edge": Target(edge, {"authorization": f"Bearer {token}"}),
+    }
+    return targets, body
+
+
+def _environment(stack: ExitStack, folder: Path) -> dict[str, str]:
+    """A private Valkey, and the variables that lead to it."""
+    valkey = Valkey(folder / "valkey", ports.choose(set()), secrets.token_hex(16))
+    valkey.prepare()
+    stack.enter_context(_process(valkey.program().command, dict(os.environ)))
+    client = redis.Redis.from_url(valkey.url)
+    _wait(lambda: _answers(client))
+    os.environ["TOKEN_PEPPER"] = secrets.token_hex(16)
+    return {**os.environ, "REDIS_URL": valkey.url, "STATE_DIR": str(folder)}
+
+
+def _publish(environment: Mapping[str, str], signature: dict[str, Any], port: int) -> tokens.Token:
+    """Put one organization with a token and a deployment into Redis, as the control plane does."""
+    organization_id = uuid.uuid4()
+    token = tokens.generate(organization_id, uuid.uuid4())
+    entry = {"hash": tokens.digest(token.secret), "scopes": ["predictions.create"], "expires_at": None}
+    deployment = {
+        "deployment_id": str(uuid.uuid4()),
+        "model_version_id": str(uuid.uuid4()),
+        "version": 1,
+        "signature": signature,
+        "replicas": [{"id": REPLICA_ID, "address": f"127.0.0.1:{port}"}],
+    }
+    sections = {"tokens": {token.token_id: entry}, "deployments": {NAME: deployment}}
+    snapshot = {"version": 1, "organization_id": str(organization_id), "sections": sections}
+    client = redis.Redis.from_url(environment["REDIS_URL"])
+    client.set(f"snapshot:{organization_id}", json.dumps(snapshot))
+    client.sadd("snapshots", str(organization_id))
+    return token
+
+
+def _server(stack: ExitStack, folder: Path, module: str, arguments: list[str], environment: dict[str, str]) -> int:
+    """Start a server of ours; its port."""
+    ready = folder / f"{module}.json"
+    command = [sys.executable, "-m", module, *arguments, "--port", "0", "--ready-file", str(ready)]
+    stack.enter_context(_process(command, environment))
+    _wait(ready.exists)
+    return int(json.loads(ready.read_text())["port"])
+
+
+@contextmanager
+def _process(
+    command: list[str], environment: dict[str, str], *, pipes: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    channel = subprocess.PIPE if pipes else subprocess.DEVNULL
+    process = subprocess.Popen(
+        command, env=environment, stdin=channel, stdout=channel, stderr=None if pipes else channel, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _wait(is_true: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        if time.monotonic() > deadline:
+            raise TimeoutError("a process of the benchmark did not become ready")
+        time.sleep(0.02)
+
+
+def _round(load: Any, targets: Mapping[str, Target], body: str, number: int) -> dict[str, dict[str, float]]:
+    """Each target once with one client and once with many, beginning with another one each time."""
+    names = list(targets)
+    names = names[number % len(names) :] + names[: number % len(names)]
+    figures: dict[str, dict[str, float]] = {name: {} for name in names}
+    for clients in (1, CLIENTS):
+        for name in names:
+            answer = _ask(load, targets[name], body, clients)
+            assert not answer["errors"], f"{name} answered {answer['errors']} calls with an error"
+            figures[name] |= {f"{key}_{clients}": value for key, value in answer.items()}
+    return figures
+
+
+def _ask(load: Any, target: Target, body: str, clients: int) -> dict[str, float]:
+    job = {"port": target.port, "path": PATH, "headers": dict(target.headers), "body": body}
+    load.stdin.write(json.dumps({**job, "clients": clients, "seconds": SECONDS}) + "\n")
+    load.stdin.flush()
+    answer: dict[str, float] = json.loads(load.stdout.readline())
+    return answer
+
+
+def _rows(rounds: list[dict[str, dict[str, float]]]) -> list[Row]:
+    return [
+        _row(rounds, "replica", "replica alone, one client, p50", "p50_us_1", "us", most=1.3),
+        _row(rounds, "edge", "edge + replica, one client, p50", "p50_us_1", "us", most=2.5),
+        _row(rounds, "replica", f"replica alone, {CLIENTS} clients", f"per_second_{CLIENTS}", "requests/s"),
+        _row(rounds, "edge", f"edge + replica, {CLIENTS} clients", f"per_second_{CLIENTS}", "requests/s"),
+    ]
+
+
+def _row(
+    rounds: list[dict[str, dict[str, float]]], name: str, what: str, figure: str, unit: str, most: float | None = None
+) -> Row:
+    value = median(one[name][figure] for one in rounds)
+    peer_value = median(one["bare"][figure] for one in rounds)
+    ratio = median(one[name][figure] / one["bare"][figure] for one in rounds)
+    bar = f"<= {most}" if most else ""
+    return Row(what, value, unit, PEER, peer_value, ratio, bar, most is None or ratio <= most)
