@@ -1,5 +1,6 @@
 from django.db import models
 
+JOB_KIND = "training.run"
 MIN_FOLDS = 2
 MAX_FOLDS = 10
 
@@ -10,3 +11,14 @@ class TrialStatus(models.TextChoices):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+UNDER_WAY = (TrialStatus.PENDING, TrialStatus.RUNNING)
+
+
+class Candidate(models.TextChoices):
+    """What a run can try. `linear` is logistic regression for classes and ridge regression for numbers."""
+
+    LINEAR = "linear", "Linear model"
+    LIGHTGBM = "lightgbm", "LightGBM (gradient boosted trees)"
+    EXTRA_TREES = "extra_trees", "Extra trees"

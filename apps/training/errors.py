@@ -15,12 +15,6 @@ class TargetNotAColumn(DomainError):
     detail = "There is no column “{target}” in version {number} of “{dataset}”. Its columns are: {columns}."
 
 
-class CandidateNotForTask(DomainError):
-    code = "candidate_not_for_task"
-    status = 422
-    detail = "{candidate} cannot do {task}. Choose among: {allowed}."
-
-
 class NoCandidateSucceeded(DomainError):
     code = "no_candidate_succeeded"
     status = 422

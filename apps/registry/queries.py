@@ -1,0 +1,34 @@
+"""Reads for the screens of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db.models import Count, Prefetch, QuerySet
+
+from apps.core import charts
+from apps.core.formatting import format_percent
+from apps.registry.models import FeatureImportance, Model, ModelVersion
+
+
+def models_with_latest_version() -> QuerySet[Model]:
+    """Each model with its `version_count` and, in `latest_versions`, the newest one with its metrics."""
+    newest = ModelVersion.objects.order_by("model_id", "-number").distinct("model_id").prefetch_related("metrics")
+    return Model.objects.annotate(version_count=Count("versions")).prefetch_related(
+        Prefetch("versions", queryset=newest, to_attr="latest_versions")
+    )
+
+
+def task_counts() -> list[tuple[str, int]]:
+    """How many models there are for each task, for the filter."""
+    return list(Model.objects.order_by("task").values_list("task").annotate(Count("id")))
+
+
+def importance_chart(importances: Sequence[FeatureImportance], limit: int = 15) -> charts.Comparison:
+    """The columns a version relies on most, as bars."""
+    return charts.comparison(
+        "Feature importance",
+        [charts.Measured(importance.column, importance.share) for importance in importances[:limit]],
+        value_name="Share",
+        text=format_percent,
+    )

@@ -1,0 +1,72 @@
+"""The pages of models and their versions."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from apps.core import http, paging
+from apps.registry import downloads, queries, services
+from apps.registry.enums import TaskName
+from apps.registry.forms import DescriptionForm
+from apps.registry.models import Model, ModelVersion
+
+VERSION_TABS = ("overview", "signature", "use")
+
+
+@http.page("models.read")
+def model_list(request: HttpRequest) -> HttpResponse:
+    models = queries.models_with_latest_version()
+    if task := request.GET.get("task"):
+        models = models.filter(task=task)
+    if search := request.GET.get("q", "").strip():
+        models = models.filter(name__istartswith=search)
+    context = {
+        "page": paging.newest_first(models, request.GET.get("cursor", "")),
+        "tasks": [(task, TaskName(task).label, count) for task, count in queries.task_counts()],
+        "is_filtered": bool(task or search),
+    }
+    return render(request, "registry/model_list.html", context)
+
+
+@http.page("models.read")
+def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
+    model = get_object_or_404(Model, pk=model_id)
+    versions = model.versions.with_lineage()
+    context = {"model": model, "page": paging.newest_first(versions, request.GET.get("cursor", ""))}
+    return render(request, "registry/model_detail.html", context)
+
+
+@http.page("models.write")
+def model_edit(request: HttpRequest, model_id: UUID) -> HttpResponse:
+    model = get_object_or_404(Model, pk=model_id)
+    form = DescriptionForm(request.POST or None, initial={"description": model.description})
+    if request.method == "POST" and form.is_valid():
+        services.describe_model(model, form.cleaned_data["description"], by=request.actor)
+        return http.redirect(request, http.link(request.organization, "registry:model-detail", model.pk))
+    status = 422 if form.errors else 200
+    return render(request, "registry/model_edit.html", {"model": model, "form": form}, status=status)
+
+
+@http.page("models.read")
+def version_detail(request: HttpRequest, version_id: UUID) -> HttpResponse:
+    version = get_object_or_404(ModelVersion.objects.with_lineage().prefetch_related("importances"), pk=version_id)
+    importances = list(version.importances.all())
+    tab = request.GET.get("tab", "")
+    tab = tab if tab in VERSION_TABS else VERSION_TABS[0]
+    context = {
+        "version": version,
+        "tab": tab,
+        f"is_{tab}": True,
+        "importances": importances,
+        "importance_chart": queries.importance_chart(importances),
+    }
+    return render(request, "registry/version_detail.html", context)
+
+
+@http.page("models.read", methods=["GET", "HEAD"])
+def version_artifact(request: HttpRequest, version_id: UUID) -> FileResponse:
+    version = get_object_or_404(ModelVersion.objects.select_related("model"), pk=version_id)
+    return downloads.artifact_response(version)

@@ -1,0 +1,3 @@
+from apps.training.api.views import TrainingRunApi
+
+routes = [("training-runs", TrainingRunApi)]

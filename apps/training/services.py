@@ -1,0 +1,102 @@
+"""What people can do with training runs: start, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from apps.audit import services as audit
+from apps.core import live
+from apps.core.actors import Actor
+from apps.datasets.models import DatasetVersion
+from apps.jobs import services as jobs
+from apps.jobs.models import Job
+from apps.registry import services as registry
+from apps.training import errors
+from apps.training.enums import JOB_KIND, UNDER_WAY, Candidate, TrialStatus
+from apps.training.models import TrainingRun, Trial
+
+SHOWN_COLUMNS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is asked of a run. An empty `task` follows from the target, an empty `model_name` is the run's name."""
+
+    name: str
+    dataset_version: DatasetVersion
+    target: str
+    task: str = ""
+    candidates: Collection[str] = tuple(Candidate.values)
+    folds: int = 5
+    seed: int = 0
+    model_name: str = ""
+
+
+@transaction.atomic
+def create_run(new: NewRun, *, by: Actor) -> TrainingRun:
+    """Start training. Raises `DatasetNotReady`, `TargetNotAColumn`, `ModelTaskDiffers`."""
+    _require_trainable(new)
+    run = TrainingRun.objects.create(
+        name=new.name,
+        model_name=new.model_name or new.name,
+        dataset_version=new.dataset_version,
+        target=new.target,
+        task=new.task,
+        candidates=[name for name in Candidate.values if name in new.candidates],
+        folds=new.folds,
+        seed=new.seed,
+    )
+    run.job = jobs.submit_job(JOB_KIND, {"run_id": str(run.pk)}, by=by, label=f"Train {run.name}", subject=run)
+    run.save(update_fields=["job"])
+    audit.record(
+        by, "training_run.created", run, {"dataset_version": str(new.dataset_version.pk), "target": new.target}
+    )
+    live.publish("training-runs")
+    return run
+
+
+def _require_trainable(new: NewRun) -> None:
+    version = new.dataset_version
+    if not version.is_ready:
+        raise errors.DatasetNotReady(
+            field="dataset_version", number=version.number, dataset=version.dataset.name, status=version.status
+        )
+    columns = list(version.columns.values_list("name", flat=True))
+    if new.target not in columns:
+        raise errors.TargetNotAColumn(
+            field="target",
+            target=new.target,
+            number=version.number,
+            dataset=version.dataset.name,
+            columns=_listed(columns),
+        )
+    if new.task:
+        registry.require_task(new.model_name or new.name, new.task)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN_COLUMNS])
+    return shown if len(names) <= SHOWN_COLUMNS else f"{shown} and {len(names) - SHOWN_COLUMNS} more"
+
+
+def cancel_run(run: TrainingRun, *, by: Actor) -> TrainingRun:
+    """Stop a waiting run at once, a running one after the fold it is in. Raises `JobAlreadyFinished`."""
+    run.job = jobs.cancel_job(run.job, by=by)
+    return run
+
+
+def retry_run(run: TrainingRun, *, by: Actor) -> TrainingRun:
+    """Run again what has not succeeded; finished trials are kept. Raises `JobNotRetryable`."""
+    run.job = jobs.retry_job(run.job, by=by)
+    return run
+
+
+def close_run(job: Job) -> None:
+    """Tell what became of the trials that the run's end left open, in the transaction that ends its job."""
+    open_trials = Trial.objects.filter(run=job.subject_id, status__in=UNDER_WAY)
+    open_trials.update(status=TrialStatus.SKIPPED)
+    live.publish("training-runs")
+    live.publish(f"training-run:{job.subject_id}")

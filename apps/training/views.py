@@ -1,0 +1,88 @@
+"""The pages of training runs."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from apps.core import http, paging
+from apps.core.errors import DomainError
+from apps.training import queries, services
+from apps.training.forms import RunForm
+from apps.training.models import TrainingRun
+
+RUN_TABS = ("leaderboard", "folds", "columns")
+
+
+@http.page("training.read")
+def run_list(request: HttpRequest) -> HttpResponse:
+    runs = queries.runs_with_best_trial()
+    if status := request.GET.get("status"):
+        runs = runs.filter(job__status=status)
+    if dataset := request.GET.get("dataset"):
+        runs = runs.filter(dataset_version__dataset=dataset)
+    page = paging.newest_first(runs, request.GET.get("cursor", ""))
+    context = {
+        "page": page,
+        "statuses": queries.status_counts(),
+        "is_filtered": bool(status or dataset),
+        "topics": ["training-runs", "jobs", *(f"job:{run.job_id}" for run in page.rows if not run.job.is_finished)],
+    }
+    return render(request, "training/run_list.html", context)
+
+
+@http.page("training.write")
+def run_create(request: HttpRequest) -> HttpResponse:
+    data = request.POST if request.method == "POST" else None
+    version = queries.version_chosen((data or request.GET).get("version", ""))
+    form = RunForm(data, version=version, initial=request.GET.dict())
+    if data is not None and form.is_valid() and (run := _created(request, form)):
+        return http.redirect(request, http.link(request.organization, "training:run-detail", run.pk))
+    status = 422 if form.errors else 200
+    context = {"form": form, "has_versions": queries.trainable_versions().exists()}
+    return render(request, "training/run_create.html", context, status=status)
+
+
+def _created(request: HttpRequest, form: RunForm) -> TrainingRun | None:
+    """The run that the form asks for, or None with the refusal beside its field."""
+    try:
+        return services.create_run(form.new_run(), by=request.actor)
+    except DomainError as error:
+        form.add_error(form.field_of(error), error.message)
+        return None
+
+
+@http.page("training.read")
+def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    run = get_object_or_404(TrainingRun.objects.with_context(), pk=run_id)
+    trials = queries.leaderboard(run)
+    tab = request.GET.get("tab", "")
+    tab = tab if tab in RUN_TABS else RUN_TABS[0]
+    context = {
+        "run": run,
+        "trials": trials,
+        "best": next((trial for trial in trials if trial.is_best), None),
+        "chart": queries.leaderboard_chart(trials),
+        "columns": list(run.columns.all()),
+        "tab": tab,
+        f"is_{tab}": True,
+    }
+    return render(request, "training/run_detail.html", context)
+
+
+@http.page("training.write", methods=["POST"])
+def run_cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    run = services.cancel_run(_run_with_job(run_id), by=request.actor)
+    return http.redirect(request, http.link(request.organization, "training:run-detail", run.pk))
+
+
+@http.page("training.write", methods=["POST"])
+def run_retry(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    run = services.retry_run(_run_with_job(run_id), by=request.actor)
+    return http.redirect(request, http.link(request.organization, "training:run-detail", run.pk))
+
+
+def _run_with_job(run_id: UUID) -> TrainingRun:
+    return get_object_or_404(TrainingRun.objects.select_related("job"), pk=run_id)
