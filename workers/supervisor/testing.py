@@ -21,8 +21,6 @@ from workers.supervisor.terminal import complain
 from workers.supervisor.up import start_services, stop_on_signals, unless_stopped
 
 INTERRUPTED = 130
-MEMORY = Path("/dev/shm")  # noqa: S108 - the names in it are made by mkdtemp
-ROOM_BYTES = 2 * 1024**3
 PREFIX = f"modelyard-test-{os.geteuid()}-"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The services are what `up` would embed, whatever else this shell is connected to.
@@ -48,7 +46,8 @@ async def _run_with_services(command: Sequence[str]) -> int:
 @asynccontextmanager
 async def services() -> AsyncIterator[Mapping[str, str]]:
     """Start the services in a new folder, give their variables, and leave nothing behind."""
-    parent = roomy_folder()
+    # Not in memory: with durability off the page cache does as well, and a runaway log cannot take the machine with it.
+    parent = Path(tempfile.gettempdir())
     remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     folder.chmod(0o711)
@@ -95,13 +94,6 @@ def browser() -> Mapping[str, str]:
         complain("No Chromium: browser tests cannot run. Install it (Debian: apt-get install chromium).")
         return variables
     return {**variables, "CHROMIUM": found}
-
-
-def roomy_folder() -> Path:
-    """Memory when there is enough of it, otherwise the temporary folder."""
-    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
-        return MEMORY
-    return Path(tempfile.gettempdir())
 
 
 def remove_abandoned(parent: Path) -> None:
