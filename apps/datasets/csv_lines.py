@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,13 +86,18 @@ def read_head(source: Path) -> bytes:
     """The beginning of the file; raises when it shows that this is no UTF-8 CSV."""
     with source.open("rb") as file:
         head = file.read(HEAD_BYTES)
+    check_head(head)
+    return head
+
+
+def check_head(head: bytes) -> None:
+    """Raise the `UnreadableDataset` that the first `HEAD_BYTES` of a file call for."""
     if not head.strip():
         raise errors.EmptyFile
     _refuse_other_formats(head)
     _refuse_wide_encodings(head)
     if len(head.translate(None, CONTROL_BYTES)) < len(head) * (1 - BINARY_SHARE):
         raise errors.NotCsv(found="a binary file")
-    return head
 
 
 def _refuse_other_formats(head: bytes) -> None:
@@ -123,7 +129,7 @@ def sniff_separator(head: bytes) -> str:
 
 
 def _agreement(lines: list[str], separator: str) -> tuple[float, int]:
-    records = [row for row, _ in zip(csv.reader(lines, delimiter=separator), range(SAMPLE_RECORDS)) if row]
+    records = [row for row in islice(csv.reader(lines, delimiter=separator), SAMPLE_RECORDS) if row]
     width = len(records[0]) if records else 0
     if width < 2:
         return 0.0, 0

@@ -89,3 +89,45 @@ class TooManyColumns(UnreadableDataset):
 class TooManyRows(UnreadableDataset):
     code = "dataset_too_many_rows"
     detail = "The file has more than {limit} rows. Split it, or sample it."
+
+
+class DatasetTooLarge(DomainError):
+    code = "dataset_too_large"
+    status = 413
+    detail = "The file is larger than {limit_bytes} bytes. Split it, or ask the operator to raise UPLOAD_MAX_BYTES."
+
+
+class DatasetNameTaken(DomainError):
+    code = "dataset_name_taken"
+    status = 409
+    detail = "There is already a dataset “{name}”. Choose another name, or add a version to that one."
+
+
+class DatasetInUse(DomainError):
+    code = "dataset_in_use"
+    status = 409
+    detail = "“{name}” is what {count} models or training runs were made from. Delete those first."
+
+
+class ConfirmationMissing(DomainError):
+    code = "confirmation_missing"
+    status = 422
+    detail = "Type the name “{name}” to confirm."
+
+
+class SourceMissing(DomainError):
+    code = "dataset_source_missing"
+    status = 422
+    detail = "Send a file, or the URL of one."
+
+
+class SourceNotServed(DomainError):
+    code = "dataset_source_not_served"
+    status = 502
+    detail = "`{host}` answered {status_code} instead of the file."
+
+
+class VersionNotReady(DomainError):
+    code = "dataset_version_not_ready"
+    status = 409
+    detail = "Version {number} has no table yet: it is {status}. Wait for its job, or see why it failed."

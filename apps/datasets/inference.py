@@ -194,7 +194,9 @@ def identifies(evidence: ColumnEvidence, texts: pl.LazyFrame) -> bool:
     values = typed(evidence.name, evidence.storage())
     if evidence.storage() is not ColumnKind.INTEGER:
         return texts.select(values.n_unique()).collect(engine="streaming").item() == evidence.count
-    distinct, span = texts.select(
-        values.n_unique().alias("distinct"), (values.max() - values.min() + 1).alias("span")
-    ).collect(engine="streaming").row(0)
+    distinct, span = (
+        texts.select(values.n_unique().alias("distinct"), (values.max() - values.min() + 1).alias("span"))
+        .collect(engine="streaming")
+        .row(0)
+    )
     return distinct == evidence.count and (span == distinct or ID_NAME.search(evidence.name) is not None)

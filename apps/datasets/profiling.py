@@ -103,7 +103,7 @@ def profile(parquet: Path, on_column: Callable[[float], None] | None = None) -> 
 def profile_column(column: ColumnType, values: pl.Series) -> ColumnProfile:
     present = values.drop_nulls()
     is_estimate = len(present) > EXACT_DISTINCT_ROWS
-    distinct = present.approx_n_unique() if is_estimate else present.n_unique()
+    distinct = int(present.to_frame().select(pl.all().approx_n_unique()).item()) if is_estimate else present.n_unique()
     return ColumnProfile(
         name=column.name,
         kind=column.kind,
@@ -148,10 +148,11 @@ def _ordered_facts(numbers: NDArray[Any], show: Show, show_between: Show, is_int
     """Facts of values that have an order; `show_between` shows a point that need not be one of the values."""
     edges = histogram_edges(numbers.min(), numbers.max(), is_integer)
     counts, _ = np.histogram(numbers, bins=edges)
+    between = np.quantile(numbers, QUANTILES)
     return {
         "minimum": show(numbers.min()),
         "maximum": show(numbers.max()),
-        "quantiles": {str(q): show_between(value) for q, value in zip(QUANTILES, np.quantile(numbers, QUANTILES))},
+        "quantiles": {str(q): show_between(value) for q, value in zip(QUANTILES, between, strict=True)},
         "histogram": Histogram([show(edge) for edge in edges], counts.tolist()),
     }
 
@@ -159,7 +160,7 @@ def _ordered_facts(numbers: NDArray[Any], show: Show, show_between: Show, is_int
 def histogram_edges(low: float, high: float, is_integer: bool) -> list[float]:
     """At most `MAX_BINS` equal bins over [low, high], with round edges.
 
-    Values too close together for that share one bin. Integers get bins of whole width, each value well inside a bin: [low, low + width), ...
+    Integers get bins of whole width that begin at the lowest value. Values too close for round edges share one bin.
     """
     if is_integer:
         width = math.ceil((int(high) - int(low) + 1) / MAX_BINS)

@@ -59,7 +59,7 @@ class Table:
 def read_csv(
     source: Path,
     target: Path,
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),
     on_progress: Callable[[float], None] | None = None,
 ) -> Table:
     """Write the CSV file `source` as Parquet to `target`.

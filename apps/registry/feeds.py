@@ -35,7 +35,6 @@ def _number_array(data: list[Any]) -> NDArray[Any]:
 
 
 def _text_array(data: list[Any]) -> NDArray[Any]:
-    array = np.array(data, dtype=object).reshape(-1, 1)
     if None in data or [None] in data:
-        array[np.equal(array, None)] = NO_CATEGORY
-    return array
+        data = [NO_CATEGORY if item is None or item == [None] else item for item in data]
+    return np.array(data, dtype=object).reshape(-1, 1)

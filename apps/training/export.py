@@ -168,7 +168,9 @@ def _add_forest(graph: _Graph, trees: Sequence[forests.Tree], outputs: int, matr
     centres = [tree.scores[tree.is_leaf].mean(axis=0) for tree in trees]
     scores = np.concatenate([tree.scores - centre for tree, centre in zip(trees, centres, strict=True)])
     scored, output_ids = np.nonzero(is_leaf[:, None] & (scores != 0))
-    left, right = (np.where(is_leaf, 0, np.concatenate([getattr(t, side) for t in trees])) for side in ("left", "right"))
+    left, right = (
+        np.where(is_leaf, 0, np.concatenate([getattr(t, side) for t in trees])) for side in ("left", "right")
+    )
     return graph.add(
         "TreeEnsembleRegressor",
         [matrix],

@@ -83,7 +83,9 @@ def _lightgbm_tree(fields: dict[str, str], output: int, outputs: int) -> Tree:
     scores[inner:, output] = leaves
     return Tree(
         feature=np.concatenate([_numbers(fields.get("split_feature", ""), np.int64), np.zeros_like(no_child)]),
-        threshold=round_down(np.concatenate([_numbers(fields.get("threshold", ""), np.float64), np.zeros(len(leaves))])),
+        threshold=round_down(
+            np.concatenate([_numbers(fields.get("threshold", ""), np.float64), np.zeros(len(leaves))])
+        ),
         left=np.concatenate([np.where(left < 0, inner + ~left, left), no_child]),
         right=np.concatenate([np.where(right < 0, inner + ~right, right), no_child]),
         scores=scores,

@@ -27,7 +27,9 @@ class TargetConstant(UntrainableData):
 
 class TargetNotPredictable(UntrainableData):
     code = "target_not_predictable"
-    detail = "The target “{target}” holds {kind} values, which cannot be predicted. Choose numbers, categories or booleans."
+    detail = (
+        "The target “{target}” holds {kind} values, which cannot be predicted. Choose numbers, categories or booleans."
+    )
 
 
 class TaskMismatch(UntrainableData):
