@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from apps.core import live, tenancy
 from apps.core.errors import DomainError
@@ -156,7 +156,6 @@ def _retry(running: RunningJob, error: Exception) -> None:
 
 def _end(running: RunningJob, write: Any, *args: Any, **kwargs: Any) -> None:
     """Write the end of this attempt, unless it is no longer ours to write."""
-    close_old_connections()
     with transaction.atomic():
         rows = Job.objects.select_for_update()
         job = rows.filter(pk=running.id, attempt=running.attempt, status=Status.RUNNING).first()

@@ -38,8 +38,8 @@ class JobApi(ModelApi):
         return Response(self.get_serializer(services.retry_job(self.get_object(), by=self.actor)).data)
 
     @extend_schema(responses=serializers.JobLogLineSerializer(many=True))
-    @action(detail=True, filterset_fields=["level", "attempt"])
+    @action(detail=True)
     def log(self, request: Request, pk: str) -> Response:
         """What the job's handler wrote, newest first."""
-        lines = self.paginate_queryset(self.filter_queryset(self.get_object().log_lines.all()))
+        lines = self.paginate_queryset(self.get_object().log_lines.all())
         return self.get_paginated_response(serializers.JobLogLineSerializer(lines, many=True).data)

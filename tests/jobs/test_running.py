@@ -1,0 +1,203 @@
+"""One attempt of a job, and the ways it can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+
+from apps.core import tenancy
+from apps.core.actors import Actor
+from apps.core.errors import DomainError
+from apps.jobs import dispatch, errors, kinds, running, services, sweeping
+from apps.jobs.models import Job, JobLogLine
+from apps.jobs.running import RunningJob
+
+pytestmark = pytest.mark.django_db
+
+
+class NoUse(DomainError):
+    code = "no_use"
+    detail = "Trying again would not help."
+
+
+@pytest.fixture
+def define(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Give the kind `test.kind` a handler for one test."""
+
+    def _define(handler: Any, **options: Any) -> None:
+        kinds.kind("test.kind", **options)(handler)
+
+    yield _define
+    kinds._kinds.pop("test.kind", None)
+
+
+def submit(actor: Actor) -> Job:
+    return services.submit_job("test.kind", {"n": 1}, by=actor, label="a job")
+
+
+def run_next() -> dispatch.Claim:
+    claim = dispatch.claim("default", "worker-1")
+    assert claim is not None
+    with tenancy.no_scope():
+        running.execute(claim)
+    return claim
+
+
+def history(job: Job) -> list[str]:
+    return list(job.transitions.values_list("status", flat=True))
+
+
+def test_a_job_runs_and_its_history_tells_it(in_acme: Any, actor: Actor, define: Any) -> None:
+    def handler(job: RunningJob) -> dict[str, int]:
+        job.progress(0.5, "half")
+        job.log("seen", n=job.input["n"])
+        return {"answer": 42}
+
+    define(handler)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.result, job.progress, job.attempt) == ("succeeded", {"answer": 42}, 1, 1)
+    assert history(job) == ["pending", "running", "succeeded"]
+    assert JobLogLine.objects.get().fields == {"n": 1}
+
+
+def test_nothing_is_claimed_twice(in_acme: Any, actor: Actor, define: Any) -> None:
+    define(lambda job: None)
+    submit(actor)
+    assert dispatch.claim("default", "worker-1") is not None
+    assert dispatch.claim("default", "worker-2") is None
+
+
+def test_a_refusal_ends_the_job_and_a_crash_is_tried_again(in_acme: Any, actor: Actor, define: Any) -> None:
+    def refuse(job: RunningJob) -> None:
+        raise NoUse
+
+    define(refuse)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("failed", "no_use")
+
+    define(lambda job: 1 / 0, max_attempts=2)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == ("retrying", 1)
+    assert "ZeroDivisionError" in job.traceback
+    Job.objects.filter(pk=job.pk).update(run_at=Now())
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == ("dead", 2)
+
+
+def test_a_waiting_job_is_cancelled_at_once(in_acme: Any, actor: Actor, define: Any) -> None:
+    define(lambda job: None)
+    job = services.cancel_job(submit(actor), by=actor)
+    assert job.status == "cancelled"
+    assert dispatch.claim("default", "worker-1") is None
+    with pytest.raises(errors.JobAlreadyFinished):
+        services.cancel_job(job, by=actor)
+
+
+def test_a_cancelled_job_cannot_commit(in_acme: Any, actor: Actor, define: Any) -> None:
+    def handler(job: RunningJob) -> None:
+        services.cancel_job(Job.objects.get(pk=job.id), by=actor)
+        with job.commit() as result:
+            result["written"] = True
+
+    define(handler)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.result) == ("cancelled", None)
+
+
+def test_an_expired_lease_returns_the_job_to_the_queue_and_the_stale_result_is_refused(
+    in_acme: Any, actor: Actor, define: Any
+) -> None:
+    effects = []
+
+    def slow(job: RunningJob) -> None:
+        Job.objects.filter(pk=job.id).update(lease_until=Now() - timedelta(seconds=1))
+        assert sweeping.sweep() == 1
+        second = dispatch.claim("default", "worker-2")
+        assert second is not None
+        assert second.attempt == 2
+        with job.commit():
+            effects.append(job.attempt)
+
+    define(slow)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert effects == []
+    assert (job.status, job.attempt, job.worker) == ("running", 2, "worker-2")
+    assert history(job) == ["pending", "running", "retrying", "running"]
+
+
+def test_an_effect_and_its_success_are_written_together(in_acme: Any, actor: Actor, define: Any) -> None:
+    def handler(job: RunningJob) -> None:
+        with job.commit() as result:
+            result["rows"] = JobLogLine.objects.create(job_id=job.id, attempt=1, text="effect").attempt
+            raise RuntimeError("the worker dies here")
+
+    define(handler)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert job.status == "retrying"
+    assert not JobLogLine.objects.exists()
+
+
+def test_a_silent_worker_kills_a_job_after_its_last_attempt(in_acme: Any, actor: Actor, define: Any) -> None:
+    define(lambda job: None, max_attempts=1)
+    job = submit(actor)
+    dispatch.claim("default", "worker-1")
+    Job.objects.update(lease_until=Now() - timedelta(seconds=1))
+    sweeping.sweep()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("dead", "worker_lost")
+
+
+def test_a_dead_job_can_be_run_again(in_acme: Any, actor: Actor, define: Any) -> None:
+    define(lambda job: 1 / 0, max_attempts=1)
+    job = submit(actor)
+    run_next()
+    define(lambda job: {"now": "fine"}, max_attempts=1)
+    services.retry_job(job, by=actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.attempt, job.error_message) == ("succeeded", 2, "")
+    with pytest.raises(errors.JobNotRetryable):
+        services.retry_job(job, by=actor)
+
+
+def test_a_handler_that_outstays_its_time_limit_is_stopped(in_acme: Any, actor: Actor, define: Any) -> None:
+    def handler(job: RunningJob) -> None:
+        job.started -= 10
+        job.progress(0.1, "still here")
+
+    define(handler, time_limit_s=5)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("failed", "job_timed_out")
+
+
+def test_work_that_nobody_took_is_rung_for_again(
+    in_acme: Any, actor: Actor, define: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rings: list[str] = []
+    monkeypatch.setattr("apps.jobs.doorbell.ring", rings.append)
+    define(lambda job: None)
+    submit(actor)
+    sweeping.sweep()
+    assert rings == []
+    Job.objects.update(run_at=Now() - timedelta(seconds=5))
+    sweeping.sweep()
+    assert rings == ["default"]

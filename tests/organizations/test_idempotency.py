@@ -1,0 +1,85 @@
+"""An Idempotency-Key makes a POST happen once."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from apps.core import tenancy
+from apps.organizations import idempotency
+from apps.organizations.models import ApiToken, IdempotentRequest
+
+BODY = {"name": "ci", "scopes": ["datasets.read"]}
+
+
+def post(api: Any, key: str, body: Any = BODY) -> Any:
+    return api.post("/api/v1/tokens/", body, headers={"Idempotency-Key": key})
+
+
+@pytest.mark.django_db
+def test_the_same_key_and_body_give_the_same_answer_and_one_effect(api_owner: Any, in_acme: Any) -> None:
+    first, second = post(api_owner, "k1"), post(api_owner, "k1")
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.content == second.content
+    assert second["Idempotency-Replayed"] == "true"
+    assert ApiToken.objects.filter(name="ci").count() == 1
+
+
+@pytest.mark.django_db
+def test_the_same_key_with_another_body_is_refused(api_owner: Any) -> None:
+    post(api_owner, "k1")
+    response = post(api_owner, "k1", {**BODY, "name": "other"})
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.django_db
+def test_a_refused_request_gives_the_same_refusal_again(api_owner: Any, in_acme: Any) -> None:
+    first, second = (post(api_owner, "k1", {"name": "ci"}) for _ in range(2))
+    assert first.status_code == second.status_code == 422
+    assert first.content == second.content
+
+
+@pytest.mark.django_db
+def test_keys_of_two_callers_do_not_meet(api_owner: Any, api_developer: Any) -> None:
+    assert post(api_owner, "k1").json()["id"] != post(api_developer, "k1").json()["id"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "schlüssel"])
+def test_an_unusable_key_is_refused(api_owner: Any, key: str) -> None:
+    assert post(api_owner, key).status_code == 400
+
+
+@pytest.mark.django_db
+def test_old_answers_are_forgotten(api_owner: Any, in_acme: Any) -> None:
+    post(api_owner, "k1")
+    assert idempotency.forget_old() == 0
+    IdempotentRequest.objects.update(created_at="2020-01-01T00:00:00Z")
+    assert idempotency.forget_old() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_in_flight_is_refused_and_ten_at_once_make_one_row(api_owner: Any, acme: Any) -> None:
+    answers: list[int] = []
+
+    def call() -> None:
+        from rest_framework.test import APIClient
+
+        client = APIClient()
+        client.default_format = "json"
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {api_owner.token}")
+        answers.append(post(client, "k1").status_code)
+        connections.close_all()
+
+    threads = [threading.Thread(target=call) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(answers) <= {201, 409}
+    assert 201 in answers
+    with tenancy.scope(acme.pk):
+        assert ApiToken.objects.filter(name="ci").count() == 1
