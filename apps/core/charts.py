@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from apps.core.formatting import ABSENT, format_count, format_significant
 
@@ -285,7 +286,7 @@ def _area(stretch: Sequence[tuple[float, float]], bottom: float) -> str:
 
 
 def _hits(positions: Sequence[float], heights: Sequence[Sequence[float | None]]) -> list[Hit]:
-    middles = [(here + there) / 2 for here, there in zip(positions, positions[1:], strict=False)]
+    middles = [(here + there) / 2 for here, there in pairwise(positions)]
     return [
         Hit(
             left=round(left, 3),
@@ -305,7 +306,12 @@ def _time_labels(ticks: Sequence[datetime], across: Callable[[datetime], float],
 
 
 def bar_chart(
-    label: str, items: Sequence[tuple[str, float]], *, value_name: str, text: Format = format_significant, height: int = 200
+    label: str,
+    items: Sequence[tuple[str, float]],
+    *,
+    value_name: str,
+    text: Format = format_significant,
+    height: int = 200,
 ) -> BarChart:
     """Vertical bars on a value axis that includes zero."""
     bottom = height - 20.0
@@ -347,18 +353,19 @@ def histogram(
     """The small picture of a distribution in a column's header. `edges` has one more entry than `counts`."""
     if len(edges) != len(counts) + 1:
         raise ValueError("A histogram needs one edge more than counts.")
-    names = [f"{text(low)} to {text(high)}" for low, high in zip(edges, edges[1:], strict=False)]
-    return _counted_bars(label, names, counts, text(edges[0]), text(edges[-1]), height)
+    names = [f"{text(low)} to {text(high)}" for low, high in pairwise(edges)]
+    return _counted_bars(label, names, counts, ends=(text(edges[0]), text(edges[-1])), height=height)
 
 
 def category_histogram(label: str, items: Sequence[tuple[str, int]], *, height: int = 32) -> Histogram:
     """The same picture for categories, one bar for each, in the given order."""
     names, counts = [name for name, _ in items], [number for _, number in items]
-    return _counted_bars(label, names, counts, names[0] if names else "", names[-1] if names[1:] else "", height)
+    ends = (names[0] if names else "", names[-1] if names[1:] else "")
+    return _counted_bars(label, names, counts, ends=ends, height=height)
 
 
 def _counted_bars(
-    label: str, names: Sequence[str], counts: Sequence[int], low: str, high: str, height: int
+    label: str, names: Sequence[str], counts: Sequence[int], *, ends: tuple[str, str], height: int
 ) -> Histogram:
     slot, most = 100.0 / max(len(counts), 1), max(counts, default=0) or 1
     # A count above zero stays visible as one pixel.
@@ -369,8 +376,8 @@ def _counted_bars(
         columns=("Range", "Rows"),
         rows=tuple(Row(name, (format_count(number),)) for name, number in zip(names, counts, strict=True)),
         bars=tuple(_bar(index * slot, slot, 0.9, height, top) for index, top in enumerate(tops)),
-        low=low,
-        high=high,
+        low=ends[0],
+        high=ends[1],
     )
 
 
@@ -386,12 +393,13 @@ def comparison(
 ) -> Comparison:
     """Horizontal bars from zero, in the given order, with intervals and a dashed reference; the best one stands out.
 
-    Without `text` all numbers have the same decimals, four significant digits of the largest. Values below zero (an R2 worse than the mean) are drawn as an empty bar; the number beside it tells them.
+    Without `text` all numbers have the same decimals: four significant digits of the largest. Values below zero (an R2
+    worse than the mean) are drawn as an empty bar; the number beside it tells them.
     """
     values = [one.value for one in measured]
     ends = [one.value + (one.error or 0.0) for one in measured] + ([reference.value] if reference else [])
     full = high if high is not None else max([*ends, 0.0]) or 1.0
-    text = text or _aligned(full)
+    text = text or _aligned(max((abs(value) for value in values), default=1.0) or 1.0)
     best = (min if lower_is_better else max)(values, default=None)
 
     def across(value: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
-ABSENT = "–"
+ABSENT = "\N{EN DASH}"
 BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 

@@ -16,7 +16,7 @@ from apps.core.styleguide.forms import SampleForm, SampleUpload
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 PERMISSIONS = frozenset(
-    f"{area}.read" for area in ("datasets", "training", "models", "deployments", "logs", "usage", "jobs")
+    f"{area}.read" for area in ("datasets", "training", "models", "deployments", "calls", "usage", "jobs")
 )
 
 

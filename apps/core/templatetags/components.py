@@ -41,6 +41,11 @@ def _render(component: str, **context: Any) -> SafeString:
     return render_to_string(f"core/components/{component}.html", context)
 
 
+def _trimmed(content: str, characters: str | None = None) -> SafeString:
+    """The content of a block tag, which the template engine has escaped already, without the space around it."""
+    return mark_safe(content.strip(characters))  # noqa: S308
+
+
 # Actions
 
 
@@ -85,7 +90,7 @@ def menu_item(label: str, href: str = "", icon: str = "", **attributes: Any) -> 
 
 @register.simple_block_tag(takes_context=True)
 def confirm_dialog(
-    context: Context, content: str, id: str, title: str, action: str, submit: str = "Confirm", name: str = ""
+    context: Context, content: str, *, id: str, title: str, action: str, submit: str = "Confirm", name: str = ""
 ) -> SafeString:
     """A dialog that posts to `action`; with `name` it is destructive and asks for that name (sent as `confirmation`).
 
@@ -133,7 +138,7 @@ def notice(content: str, tone: str = "neutral", title: str = "") -> SafeString:
 @register.simple_block_tag
 def empty_state(content: str, title: str, text: str = "", icon: str = "inbox") -> SafeString:
     """What would be here, and the one action that brings it; the content is the action and perhaps a snippet."""
-    return _render("empty_state", content=mark_safe(content.strip()), title=title, text=text, icon=icon)
+    return _render("empty_state", content=_trimmed(content), title=title, text=text, icon=icon)
 
 
 @register.simple_block_tag
@@ -203,7 +208,7 @@ def table(content: str, label: str) -> SafeString:
 
 @register.inclusion_tag("core/components/column.html", takes_context=True)
 def column(
-    context: Context, label: str, sort: str = "", numeric: bool = False, note: str = "", hidden_label: bool = False
+    context: Context, label: str, *, sort: str = "", numeric: bool = False, note: str = "", hidden_label: bool = False
 ) -> dict[str, Any]:
     """A header cell; with `sort` a link that sets `?sort=<sort>` or `?sort=-<sort>` and keeps the other parameters."""
     current = context["request"].GET.get("sort", "") if sort else ""
@@ -341,7 +346,7 @@ def progress(
 @register.simple_block_tag
 def log_viewer(content: str, label: str, empty: str = "No lines yet.", follow: bool = False) -> SafeString:
     """Log lines (`{% log_line %}`) in a scrolling box; with `follow` it stays at the end unless scrolled away."""
-    return _render("log_viewer", content=mark_safe(content.strip()), label=label, empty=empty, follow=follow)
+    return _render("log_viewer", content=_trimmed(content), label=label, empty=empty, follow=follow)
 
 
 @register.inclusion_tag("core/components/log_line.html")
@@ -375,7 +380,7 @@ def snippet(parser: Parser, token: Token) -> SnippetNode:
 @register.simple_block_tag(takes_context=True)
 def code(context: Context, content: str, label: str = "", title: str = "") -> str | SafeString:
     """A block of code with a copy button; inside `{% snippet %}` one of its tabs, called `label`."""
-    text = mark_safe(content.strip("\n").rstrip())
+    text = _trimmed(content, "\n ")
     samples = context.get("code_samples")
     if samples is None:
         return _render("code", text=text, label=label, title=title or label)

@@ -1,9 +1,12 @@
 // Hovering a chart, or arrow keys on it, shows the row of its table behind: texts the server wrote, never computed here.
 
+const MARGIN_PX = 6;
+
 const tip = document.createElement("div");
 tip.className = "chart-tip";
 tip.setAttribute("aria-hidden", "true");
 tip.hidden = true;
+document.body.append(tip);
 
 const spoken = document.createElement("div");
 spoken.className = "visually-hidden";
@@ -29,14 +32,12 @@ function fillTip(chart, index) {
   return [title, ...values.map((value, column) => `${names[column]} ${value}`)].join(", ");
 }
 
-function placeTip(chart, target) {
-  chart.append(tip);
+function placeTip(target) {
   tip.hidden = false;
-  const frame = chart.getBoundingClientRect();
   const box = target.getBoundingClientRect();
-  const centre = box.left + box.width / 2 - frame.left;
-  const left = Math.min(Math.max(centre - tip.offsetWidth / 2, 0), Math.max(frame.width - tip.offsetWidth, 0));
-  const top = target.hasAttribute("data-bar") ? box.top - frame.top - tip.offsetHeight - 6 : box.top - frame.top + 4;
+  const room = document.documentElement.clientWidth - tip.offsetWidth - MARGIN_PX;
+  const left = Math.max(Math.min(box.left + (box.width - tip.offsetWidth) / 2, room), MARGIN_PX);
+  const top = target.hasAttribute("data-bar") ? box.top - tip.offsetHeight - MARGIN_PX : box.top + MARGIN_PX;
   tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
 }
 
@@ -63,7 +64,7 @@ function showRow(chart, index) {
   target.classList.add("is-current");
   const text = fillTip(chart, index);
   placeCursor(chart, target);
-  placeTip(chart, target);
+  placeTip(target);
   return text;
 }
 
@@ -85,6 +86,7 @@ document.addEventListener("pointerout", (event) => {
   const chart = event.target.closest("[data-chart]");
   if (chart && !chart.contains(event.relatedTarget)) hide(chart);
 });
+document.addEventListener("htmx:load", () => { tip.hidden = true; });
 document.addEventListener("focusout", (event) => {
   const chart = event.target.closest("[data-chart]");
   if (chart) hide(chart);
