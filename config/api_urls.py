@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.audit.api.views import AuditApi
+from apps.datasets.api.urls import routes as datasets
 from apps.jobs.api.urls import routes as jobs
 from apps.organizations.api.views import MeApi, MemberApi, OrganizationApi, TokenApi
 
@@ -11,7 +12,7 @@ router = SimpleRouter()
 router.register("members", MemberApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
-for prefix, view in [*jobs]:
+for prefix, view in [*jobs, *datasets]:
     router.register(prefix, view)
 
 urlpatterns = [

@@ -57,11 +57,19 @@ def store(path: str, stream: Readable, max_bytes: int | None = None) -> Stored:
     """
     _require_own(path)
     measured = Measured(stream, max_bytes)
-    with _told_as_unavailable():
+    with unavailable_when_failing():
         if folder := _folder():
             _write_file(folder / path, measured)
         else:
             _bucket().Object(path).upload_fileobj(measured)
+    return Stored(measured.digest.hexdigest(), measured.size_bytes)
+
+
+def measure(stream: Readable) -> Stored:
+    """What `store` would return for `stream`, which is read to its end."""
+    measured = Measured(stream)
+    while measured.read(CHUNK_BYTES):
+        pass
     return Stored(measured.digest.hexdigest(), measured.size_bytes)
 
 
@@ -76,14 +84,14 @@ def local_copy(path: str) -> Iterator[Path]:
 
 def open_stream(path: str) -> BinaryIO:
     """The file, open for reading; memory does not grow with it. Raises as `local_copy`."""
-    with _told_as_unavailable():
+    with unavailable_when_failing():
         return _local(path).open("rb")
 
 
 def delete(path: str) -> None:
     """Remove the file; one that is not there is removed already."""
     _require_own(path)
-    with _told_as_unavailable():
+    with unavailable_when_failing():
         if folder := _folder():
             (folder / path).unlink(missing_ok=True)
         else:
@@ -110,7 +118,7 @@ class Measured:
 
 
 @contextmanager
-def _told_as_unavailable() -> Iterator[None]:
+def unavailable_when_failing() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -191,7 +199,7 @@ def _downloaded(path: str) -> Path:
         os.utime(local)
         return local
     local.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _told_as_unavailable(), _scratch_beside(local) as scratch:
+    with unavailable_when_failing(), _scratch_beside(local) as scratch:
         _bucket().download_file(path, str(scratch))
         scratch.replace(local)
     _evict(local.parent, settings.STORAGE_CACHE_BYTES)

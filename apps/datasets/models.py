@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -92,6 +93,11 @@ class DatasetVersion(tenancy.TenantModel):
     @property
     def size_bytes(self) -> int:
         return self.source_size_bytes + self.parquet_size_bytes
+
+    @property
+    def source_address(self) -> str:
+        """Where the file came from, without what may be a secret in it, such as the signature of a presigned URL."""
+        return urlunsplit(urlsplit(self.source_url)._replace(query="", fragment=""))
 
     @property
     def download_name(self) -> str:
