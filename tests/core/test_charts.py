@@ -1,11 +1,13 @@
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core import charts
+from apps.core.formatting import ABSENT
 
 FINITE = st.floats(min_value=-1e9, max_value=1e9, allow_nan=False).filter(lambda value: value == 0 or abs(value) > 1e-6)
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
@@ -29,7 +31,7 @@ def test_ticks_enclose_the_values_evenly_and_stay_few(one: float, other: float, 
     assert ticks[0] <= low + slack
     assert ticks[-1] >= high - slack
     assert 2 <= len(ticks) <= intervals + 2
-    steps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(ticks)]
     assert max(steps) == pytest.approx(min(steps), rel=1e-6)
 
 
@@ -98,7 +100,7 @@ def test_the_table_behind_a_chart_has_its_exact_values() -> None:
 
     assert chart.columns == ("Time", "p50", "p95")
     assert [row.label for row in chart.rows] == ["2026-01-05 09:30", "2026-01-05 09:31"]
-    assert [row.cells for row in chart.rows] == [("1.5 ms", "2.0 ms"), ("–", "4.25 ms")]
+    assert [row.cells for row in chart.rows] == [("1.5 ms", "2.0 ms"), (ABSENT, "4.25 ms")]
 
 
 def test_only_markers_inside_the_time_range_are_drawn() -> None:

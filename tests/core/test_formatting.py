@@ -5,13 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core import formatting
+from apps.core.formatting import ABSENT
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(None, "–"), (0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1_234_567, "1.23 MB"), (999_950, "1 MB"), (10**15, "1 PB")],
+    [
+        (None, ABSENT),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1_234_567, "1.23 MB"),
+        (999_950, "1 MB"),
+        (10**15, "1 PB"),
+    ],
 )
 def test_sizes_use_decimal_units(size: int | None, text: str) -> None:
     assert formatting.format_bytes(size) == text
@@ -20,7 +29,7 @@ def test_sizes_use_decimal_units(size: int | None, text: str) -> None:
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        (None, "–"),
+        (None, ABSENT),
         (0, "0"),
         (0.96217, "0.9622"),
         (1234567.0, "1,234,567"),
@@ -28,7 +37,7 @@ def test_sizes_use_decimal_units(size: int | None, text: str) -> None:
         (9.99996, "10"),
         (1e-9, "1.000e-09"),
         (float("inf"), "∞"),
-        (float("nan"), "–"),
+        (float("nan"), ABSENT),
     ],
 )
 def test_significant_digits_do_not_need_an_exponent_while_short(number: float | None, text: str) -> None:
@@ -43,7 +52,7 @@ def test_four_significant_digits_are_within_one_part_in_two_thousand(number: flo
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
     [
-        (None, "–"),
+        (None, ABSENT),
         (0.42, "0.42 ms"),
         (340, "340 ms"),
         (999.7, "1.0 s"),
@@ -61,7 +70,7 @@ def test_durations_show_their_two_largest_units(milliseconds: float | None, text
 @pytest.mark.parametrize(
     ("micro_usd", "text"),
     [
-        (None, "–"),
+        (None, ABSENT),
         (0, "$0.00"),
         (12_350_000, "$12.35"),
         (1_830, "$0.0018"),
@@ -76,7 +85,7 @@ def test_small_amounts_of_money_stay_visible(micro_usd: int | None, text: str) -
 
 def test_a_share_is_a_percentage() -> None:
     assert formatting.format_percent(0.934) == "93.4%"
-    assert formatting.format_percent(None) == "–"
+    assert formatting.format_percent(None) == ABSENT
 
 
 @pytest.mark.parametrize(
