@@ -15,10 +15,21 @@ Report = Callable[[float, str], None]
 
 FINISHED_BADLY = {"failed", "dead", "cancelled"}
 PATIENCE_SECONDS = 60
+JOB_PATIENCE_SECONDS = 900
 
 
 class ApiRefused(RuntimeError):
     """The API said no; the text is its reason."""
+
+
+def wait_until(ready: Callable[[], Any], *, seconds: float, reason: str) -> Any:
+    """The first true answer of `ready`. Raises `ApiRefused` with `reason` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ready()):
+        if time.monotonic() > deadline:
+            raise ApiRefused(f"{reason} within {seconds:.0f} s.")
+        time.sleep(0.3)
+    return answer
 
 
 class Client:
@@ -35,6 +46,9 @@ class Client:
         content = json.dumps(body or {}).encode()
         return self._send("POST", path, content, {"Content-Type": "application/json"})
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        return self._send("PATCH", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
     def upload(self, path: str, file: Path, **fields: str) -> Any:
         boundary = secrets.token_hex(16)
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
@@ -42,14 +56,15 @@ class Client:
 
     def wait_for_job(self, job_id: str, report: Report) -> dict[str, Any]:
         """The finished job. Raises `ApiRefused` with its error when it ended badly."""
-        while True:
+
+        def finished() -> Any:
             job = self.get(f"/api/v1/jobs/{job_id}/")
             report(job["progress"], job["step"] or job["status"])
-            if job["status"] == "succeeded":
-                return job
             if job["status"] in FINISHED_BADLY:
                 raise ApiRefused(f"{job['label']}: {job['error_message']}")
-            time.sleep(0.3)
+            return job if job["status"] == "succeeded" else None
+
+        return wait_until(finished, seconds=JOB_PATIENCE_SECONDS, reason="The job did not end")
 
     def _send(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Any:
         sent = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": secrets.token_hex(16), **(headers or {})}

@@ -1,0 +1,165 @@
+"""Every page and every operation of the API, tried by somebody from another organization, nobody, and each role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.generators import SchemaGenerator
+
+from apps.core.actors import Actor
+from apps.organizations.permissions import ALL, ROLE_PERMISSIONS
+from tests.factories import world
+
+pytestmark = pytest.mark.django_db
+
+ORGANIZATION = "o/<slug:organization_slug>/"
+
+
+def page_patterns() -> list[tuple[str, URLPattern]]:
+    """Every page inside an organization: its route below it and its pattern."""
+
+    def walk(resolver: URLResolver, route: str) -> Iterator[tuple[str, URLPattern]]:
+        for pattern in resolver.url_patterns:
+            below = route + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern, below)
+            else:
+                yield below, pattern
+
+    return [(route, pattern) for route, pattern in walk(get_resolver(), "") if route.startswith(ORGANIZATION)]
+
+
+PAGES = page_patterns()
+OPERATIONS = [
+    (path, method, operation)
+    for path, methods in SchemaGenerator().get_schema(public=True)["paths"].items()
+    for method, operation in methods.items()
+]
+
+
+def test_the_walk_found_the_doors() -> None:
+    assert len(PAGES) > 25
+    assert len(OPERATIONS) > 30
+
+
+@pytest.mark.parametrize(("route", "pattern"), PAGES, ids=[route for route, _ in PAGES])
+def test_every_page_names_a_permission_of_the_table(route: str, pattern: URLPattern) -> None:
+    assert pattern.callback.permission in ALL
+
+
+def address(route: str, slug: str, rows: dict[str, Any]) -> str:
+    path = "/" + route.replace("<slug:organization_slug>", slug)
+    for name, row in rows.items():
+        path = path.replace(f"<uuid:{name}>", str(row.pk))
+    if "models/versions/" in path:
+        path = path.replace(str(rows["version_id"].pk), str(rows["model_version_id"].pk))
+    assert "<" not in path, f"the world has no row for {path}"
+    return path
+
+
+@pytest.fixture
+def acme_world(acme: Any, actor: Actor) -> dict[str, Any]:
+    return world.build(acme, actor)
+
+
+def call(client: Any, method: str, path: str) -> Any:
+    if method in {"post", "put", "patch"}:
+        return getattr(client, method)(path, {}, headers={"HX-Request": "true"})
+    return getattr(client, method)(path)
+
+
+def test_an_outsider_finds_nothing_on_any_page(acme_world: Any, as_outsider: Client) -> None:
+    for route, _ in PAGES:
+        for method in ("get", "post"):
+            response = call(as_outsider, method, address(route, "acme", acme_world))
+            assert response.status_code == 404, (method, route)
+            assert b"secret" not in response.content, route
+            if "<uuid:" in route:
+                response = call(as_outsider, method, address(route, "globex", acme_world))
+                assert response.status_code in {404, 405}, (method, route)
+                assert b"secret" not in response.content, route
+
+
+def test_nobody_is_sent_to_the_login_page(acme_world: Any, client: Client) -> None:
+    for route, _ in PAGES:
+        response = client.get(address(route, "acme", acme_world))
+        assert response.status_code in {302, 405}, route
+        if response.status_code == 302:
+            assert response["Location"].startswith("/accounts/login/"), route
+
+
+def test_every_page_opens_for_the_owner(acme_world: Any, as_owner: Client) -> None:
+    for route, pattern in PAGES:
+        response = as_owner.get(address(route, "acme", acme_world))
+        # A row of the world has no file behind it, which is a refusal with a reason and not a crash.
+        assert response.status_code in {200, 302, 303, 404, 405, 409, 422, 503}, (route, response.status_code)
+
+
+def test_a_viewer_writes_nothing(acme_world: Any, as_viewer: Client) -> None:
+    for route, pattern in PAGES:
+        response = call(as_viewer, "post", address(route, "acme", acme_world))
+        assert response.status_code in {403, 405}, (route, response.status_code)
+        if pattern.callback.permission not in ROLE_PERMISSIONS["viewer"]:
+            assert as_viewer.get(address(route, "acme", acme_world)).status_code in {403, 405}, route
+
+
+def operation_path(path: str, rows: dict[str, Any]) -> str:
+    """The path with a real id of `rows` in it."""
+    area = path.removeprefix("/api/v1/").split("/")[0]
+    name = {
+        "datasets": "dataset_id",
+        "dataset-versions": "version_id",
+        "training-runs": "run_id",
+        "models": "model_id",
+        "model-versions": "model_version_id",
+        "deployments": "deployment_id",
+        "replicas": "replica_id",
+        "jobs": "job_id",
+        "tokens": "token_id",
+        "members": "membership_id",
+        "calls": "call_id",
+        "usage": "event_id",
+    }.get(area)
+    return path.replace("{id}", str(rows[name].pk)) if name else path
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=[f"{m} {p}" for p, m, _ in OPERATIONS])
+def test_operation_hides_other_tenants_rows(
+    path: str, method: str, operation: Any, acme_world: Any, api_outsider: Any, client: Client
+) -> None:
+    target = operation_path(path, acme_world)
+    response = getattr(api_outsider, method)(target)
+    if "{id}" in path:
+        assert response.status_code == 404, response.content
+        assert response["Content-Type"] == "application/problem+json"
+    assert b"secret" not in response.content
+    assert str(acme_world["dataset_id"].organization_id).encode() not in response.content
+    assert getattr(client, method)(target).status_code == 401
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=[f"{m} {p}" for p, m, _ in OPERATIONS])
+def test_a_viewers_token_changes_nothing(
+    path: str, method: str, operation: Any, acme_world: Any, api_viewer: Any
+) -> None:
+    response = getattr(api_viewer, method)(operation_path(path, acme_world))
+    if method == "get":
+        assert response.status_code in {200, 403, 404, 409, 503}, response.content
+    else:
+        assert response.status_code == 403
+        assert response.json()["code"] == "permission_missing"
+
+
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+def test_an_unknown_id_and_anothers_id_are_answered_alike(method: str, acme_world: Any, api_outsider: Any) -> None:
+    answers = [
+        getattr(api_outsider, method)(f"/api/v1/datasets/{row_id}/")
+        for row_id in (acme_world["dataset_id"].pk, uuid4())
+    ]
+    first, second = ({**a.json(), "request_id": ""} if a.content else {} for a in answers)
+    assert first == second
+    assert answers[0].status_code == answers[1].status_code

@@ -1,0 +1,87 @@
+"""One row of every kind in one organization, for tests that walk every door."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from django.db.models import Model
+from django.utils import timezone
+
+from apps.core import tenancy
+from apps.core.actors import Actor
+from apps.datasets.models import Column
+from apps.deployments.models import Deployment, Replica
+from apps.jobs.models import Job, JobLogLine, JobTransition
+from apps.logs.models import CallRecord
+from apps.organizations import services
+from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
+from apps.usage.models import UsageEvent
+from tests.factories.serving import make_model_version
+
+
+def build(organization: Any, actor: Actor) -> dict[str, Model]:
+    """Rows by the name that addresses use for them, such as `dataset_id`."""
+    with tenancy.scope(organization.pk):
+        version = make_model_version()
+        dataset_version = version.dataset_version
+        column = Column.objects.create(
+            version=dataset_version, position=0, name="age", kind="integer", missing_count=0, distinct_count=3
+        )
+        job = Job.objects.create(kind="training.run", queue="training", label="Train secret-project", status="failed")
+        JobTransition.objects.create(job=job, status="failed", attempt=1)
+        JobLogLine.objects.create(job=job, attempt=1, text="a line")
+        run = TrainingRun.objects.create(
+            name="secret-project",
+            model_name="secret-project",
+            dataset_version=dataset_version,
+            target="age",
+            candidates=["linear"],
+            folds=5,
+            job=job,
+        )
+        PlannedColumn.objects.create(run=run, position=0, name="age", kind="integer", is_used=True)
+        trial = Trial.objects.create(run=run, position=0, algorithm="logistic")
+        TrialScore.objects.create(trial=trial, position=0, metric="roc_auc", folds=[0.5], mean=1, std=0, low=1, high=1)
+        deployment = Deployment.objects.create(
+            name="secret-endpoint", model_version=version, serving_version=version, status="ready"
+        )
+        replica = Replica.objects.create(
+            deployment=deployment, model_version=version, index=0, status="ready", changed_at=timezone.now()
+        )
+        token, _ = services.create_token("t", ["datasets.read"], by=actor)
+        call = _call()
+        event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
+    return {
+        "dataset_id": dataset_version.dataset,
+        "version_id": dataset_version,
+        "column_id": column,
+        "job_id": job,
+        "run_id": run,
+        "model_id": version.model,
+        "model_version_id": version,
+        "deployment_id": deployment,
+        "replica_id": replica,
+        "token_id": token,
+        "membership_id": token.membership,
+        "call_id": call,
+        "event_id": event,
+    }
+
+
+def _call() -> CallRecord:
+    return CallRecord.objects.create(
+        id=uuid4(),
+        request_id="req_1",
+        occurred_at=timezone.now(),
+        method="POST",
+        path="/v2/models/secret-endpoint/infer",
+        route="infer",
+        status=200,
+        latency_us=1,
+        request_bytes=1,
+        response_bytes=1,
+        model="secret-endpoint",
+        error_code="",
+        client="127.0.0.1",
+    )
