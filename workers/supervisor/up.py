@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
@@ -22,18 +23,26 @@ from workers.supervisor.state import State
 from workers.supervisor.terminal import complain, say
 
 T = TypeVar("T")
-Table = Callable[[Mapping[str, str], Sockets], Sequence[Program]]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REFUSALS = (AlreadyRunning, Misconfigured, NotReady, PortTaken, StepFailed, psycopg.Error)
 
 
-def up(state: State, environ: Mapping[str, str], table: Table = application_programs) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """What is run beside the services."""
+
+    programs: Callable[[Mapping[str, str], Sockets], Sequence[Program]] = application_programs
+    set_up: Callable[[Installation], Awaitable[None]] = set_up
+    create_sample: Callable[[Installation], Awaitable[None]] = create_sample
+
+
+def up(state: State, environ: Mapping[str, str], plan: Plan | None = None) -> int:
     """Run this installation until it is told to stop; the exit status, with the reason on the terminal."""
     state.make()
     instance = Instance(state)
     try:
         instance.acquire()
-        return asyncio.run(run(state, environ, instance, table))
+        return asyncio.run(run(state, environ, instance, plan or Plan()))
     except REFUSALS as error:
         complain(str(error))
         return 1
@@ -41,7 +50,7 @@ def up(state: State, environ: Mapping[str, str], table: Table = application_prog
         instance.release()
 
 
-async def run(state: State, environ: Mapping[str, str], instance: Instance, table: Table) -> int:
+async def run(state: State, environ: Mapping[str, str], instance: Instance, plan: Plan) -> int:
     stopping = stop_on_signals()
     instance.stop_leftovers()
     sockets = open_sockets(state, environ)
@@ -49,8 +58,8 @@ async def run(state: State, environ: Mapping[str, str], instance: Instance, tabl
     installation = install(state, environ, *map(port_of, (sockets.public, sockets.edge, sockets.llm)))
     instance.announce(installation.variables["PUBLIC_URL"])
     try:
-        programs = table(installation.variables, sockets)
-        await unless_stopped(bring_up(installation, supervisor, programs), stopping)
+        programs = plan.programs(installation.variables, sockets)
+        await unless_stopped(bring_up(installation, supervisor, plan, programs), stopping)
         await stopping.wait()
     finally:
         say("Stopping")
@@ -60,14 +69,14 @@ async def run(state: State, environ: Mapping[str, str], instance: Instance, tabl
     return 0
 
 
-async def bring_up(installation: Installation, supervisor: Supervisor, programs: Sequence[Program]) -> None:
+async def bring_up(installation: Installation, supervisor: Supervisor, plan: Plan, programs: Sequence[Program]) -> None:
     say("Starting the services")
     await start_services(installation, supervisor)
     installation.write_env_file()
-    await set_up(installation)
+    await plan.set_up(installation)
     say("Starting " + ", ".join(program.name for program in programs))
     await supervisor.start(programs)
-    await create_sample(installation)
+    await plan.create_sample(installation)
     say(greeting(installation))
 
 
