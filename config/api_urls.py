@@ -7,12 +7,14 @@ from apps.audit.api.views import AuditApi
 from apps.datasets.api.urls import routes as datasets
 from apps.jobs.api.urls import routes as jobs
 from apps.organizations.api.views import MeApi, MemberApi, OrganizationApi, TokenApi
+from apps.registry.api.urls import routes as registry
+from apps.training.api.urls import routes as training
 
 router = SimpleRouter()
 router.register("members", MemberApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
-for prefix, view in [*jobs, *datasets]:
+for prefix, view in [*jobs, *datasets, *registry, *training]:
     router.register(prefix, view)
 
 urlpatterns = [

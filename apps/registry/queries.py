@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.models import Count, Prefetch, QuerySet
 
 from apps.core import charts
 from apps.core.formatting import format_percent
+from apps.datasets.models import Column
+from apps.registry import examples
 from apps.registry.models import FeatureImportance, Model, ModelVersion
 
 
@@ -32,3 +35,21 @@ def importance_chart(importances: Sequence[FeatureImportance], limit: int = 15) 
         value_name="Share",
         text=format_percent,
     )
+
+
+def example_row(version: ModelVersion) -> dict[str, Any]:
+    """A row that the version accepts, made of what is common in the dataset it learned from."""
+    columns = Column.objects.filter(version=version.dataset_version_id)
+    typical = {column.name: value for column in columns if (value := _typical_value(column)) is not None}
+    return examples.example_row(version.signature, typical)
+
+
+def _typical_value(column: Column) -> Any:
+    """The median of numbers, else the most common value."""
+    if (median := column.profile.get("quantiles", {}).get("0.5")) is not None:
+        return median
+    return next((top["value"] for top in column.profile.get("top", [])), None)
+
+
+def onnx_example(version: ModelVersion) -> str:
+    return examples.onnx_example(version.file_name, version.signature, example_row(version))

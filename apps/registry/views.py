@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
 from apps.core import http, paging
 from apps.registry import downloads, queries, services
@@ -33,9 +35,13 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 @http.page("models.read")
 def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
-    model = get_object_or_404(Model, pk=model_id)
+    model = get_object_or_404(queries.models_with_latest_version(), pk=model_id)
     versions = model.versions.with_lineage()
-    context = {"model": model, "page": paging.newest_first(versions, request.GET.get("cursor", ""))}
+    context = {
+        "model": model,
+        "page": paging.newest_first(versions, request.GET.get("cursor", "")),
+        "deploy_url": _deploy_url(request, model.latest_version),
+    }
     return render(request, "registry/model_detail.html", context)
 
 
@@ -53,15 +59,14 @@ def model_edit(request: HttpRequest, model_id: UUID) -> HttpResponse:
 @http.page("models.read")
 def version_detail(request: HttpRequest, version_id: UUID) -> HttpResponse:
     version = get_object_or_404(ModelVersion.objects.with_lineage().prefetch_related("importances"), pk=version_id)
-    importances = list(version.importances.all())
     tab = request.GET.get("tab", "")
-    tab = tab if tab in VERSION_TABS else VERSION_TABS[0]
     context = {
         "version": version,
-        "tab": tab,
-        f"is_{tab}": True,
-        "importances": importances,
-        "importance_chart": queries.importance_chart(importances),
+        f"is_{tab if tab in VERSION_TABS else VERSION_TABS[0]}": True,
+        "importance_chart": queries.importance_chart(list(version.importances.all())),
+        "deploy_url": _deploy_url(request, version),
+        "artifact_api_url": settings.PUBLIC_URL + reverse("modelversion-artifact", args=[version.pk]),
+        "onnx_example": queries.onnx_example(version),
     }
     return render(request, "registry/version_detail.html", context)
 
@@ -70,3 +75,10 @@ def version_detail(request: HttpRequest, version_id: UUID) -> HttpResponse:
 def version_artifact(request: HttpRequest, version_id: UUID) -> FileResponse:
     version = get_object_or_404(ModelVersion.objects.select_related("model"), pk=version_id)
     return downloads.artifact_response(version)
+
+
+def _deploy_url(request: HttpRequest, version: ModelVersion | None) -> str:
+    """Where the version is deployed, for those who may."""
+    if version is None or not request.actor.can("deployments.write"):
+        return ""
+    return f"{http.link(request.organization, 'deployments:deployment-create')}?version={version.pk}"

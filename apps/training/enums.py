@@ -1,8 +1,11 @@
 from django.db import models
 
+from apps.datasets.enums import ColumnKind
+
 JOB_KIND = "training.run"
 MIN_FOLDS = 2
 MAX_FOLDS = 10
+UNPREDICTABLE_KINDS = (ColumnKind.ID, ColumnKind.TEXT, ColumnKind.DATE, ColumnKind.DATETIME)
 
 
 class TrialStatus(models.TextChoices):

@@ -58,6 +58,11 @@ class TrainingRun(tenancy.TenantModel):
         return self.job.status if self.job else "pending"
 
     @property
+    def left_s(self) -> float | None:
+        """Seconds to its end at the pace so far; None while that is unknown."""
+        return self.job.eta.total_seconds() if self.job and self.job.eta else None
+
+    @property
     def best_trial(self) -> Trial | None:
         """The trial that won, of a row read `with_best_trial`."""
         return next(iter(self.best_trials), None)  # type: ignore[attr-defined]
@@ -105,6 +110,10 @@ class Trial(tenancy.TenantModel):
         return self.get_algorithm_display()
 
     @property
+    def fit_ms(self) -> float | None:
+        return None if self.fit_seconds is None else self.fit_seconds * 1000
+
+    @property
     def is_baseline(self) -> bool:
         return self.algorithm == AlgorithmName.BASELINE
 
@@ -138,6 +147,11 @@ class TrialScore(tenancy.TenantModel):
 
     def __str__(self) -> str:
         return self.get_metric_display()
+
+    @property
+    def margin(self) -> float:
+        """How far the interval reaches from the mean, on its longer side: a bound may cut the other one."""
+        return max(self.high - self.mean, self.mean - self.low)
 
     @property
     def interval(self) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Count, Prefetch, QuerySet
+from django.http import QueryDict
 
 from apps.core import charts
 from apps.datasets.models import DatasetVersion
 from apps.registry.enums import MetricName
-from apps.training.models import TrainingRun, Trial, TrialScore
-
-# No model learns from these: an identifier names its row, a text is not read yet, a date is not a label.
-UNUSUAL_TARGET_KINDS = ("id", "text", "date", "datetime")
+from apps.training.models import TrainingRun, Trial
 
 
 def trainable_versions() -> QuerySet[DatasetVersion]:
@@ -22,14 +21,19 @@ def trainable_versions() -> QuerySet[DatasetVersion]:
 
 def version_chosen(text: str) -> DatasetVersion | None:
     """The ready dataset version whose id is `text`, if there is one."""
+    version_id = _uuid(text)
+    return trainable_versions().filter(pk=version_id).first() if version_id else None
+
+
+def _uuid(text: str) -> UUID | None:
     try:
-        return trainable_versions().filter(pk=UUID(text)).first()
+        return UUID(text)
     except ValueError:
         return None
 
 
 def target_choices(version: DatasetVersion | None) -> list[tuple[str, str]]:
-    """The columns of a version, the last one first, because tables often end with what they are about."""
+    """The columns of a version."""
     if version is None:
         return [("", "Choose a dataset version first")]
     columns = version.columns.values_list("name", "kind")
@@ -40,6 +44,16 @@ def runs_with_best_trial() -> QuerySet[TrainingRun]:
     """Each run with its job, dataset and model version, and in `best_trials` the trial that won."""
     best = Trial.objects.filter(rank=1).prefetch_related("scores")
     return TrainingRun.objects.with_context().prefetch_related(Prefetch("trials", queryset=best, to_attr="best_trials"))
+
+
+def filtered(parameters: QueryDict) -> QuerySet[TrainingRun]:
+    """The runs that the page's address asks for."""
+    runs = runs_with_best_trial()
+    if status := parameters.get("status"):
+        runs = runs.filter(job__status=status)
+    if dataset := parameters.get("dataset"):
+        runs = runs.filter(dataset_version__dataset=_uuid(dataset))
+    return runs
 
 
 def status_counts() -> list[tuple[str, str, int]]:
@@ -54,11 +68,17 @@ def leaderboard(run: TrainingRun) -> list[Trial]:
     return sorted(trials, key=lambda trial: (trial.is_baseline, trial.rank or len(trials), trial.position))
 
 
+def metrics_of(trials: Sequence[Trial]) -> list[MetricName]:
+    """The metrics that the trials were scored by, the one that decides first."""
+    scored = next((trial for trial in trials if trial.primary_score), None)
+    return [MetricName(score.metric) for score in scored.scores.all()] if scored else []
+
+
 def leaderboard_chart(trials: Sequence[Trial]) -> charts.Comparison | None:
     """The candidates' deciding score with its 95 % interval, against the baseline; None before the first score."""
     scored = [(trial, score) for trial in trials if (score := trial.primary_score)]
     candidates = [
-        charts.Measured(str(trial), score.mean, _half_width(score)) for trial, score in scored if not trial.is_baseline
+        charts.Measured(str(trial), score.mean, score.margin) for trial, score in scored if not trial.is_baseline
     ]
     if not candidates:
         return None
@@ -73,5 +93,8 @@ def leaderboard_chart(trials: Sequence[Trial]) -> charts.Comparison | None:
     )
 
 
-def _half_width(score: TrialScore) -> float:
-    return (score.high - score.low) / 2
+def create_example() -> str:
+    """The call that starts a run, to copy."""
+    return f"""curl {settings.PUBLIC_URL}/api/v1/training-runs/ \\
+  --header "Authorization: Bearer $MODELYARD_TOKEN" \\
+  --json '{{"name": "churn", "dataset_version": "<id>", "target": "churned"}}'"""

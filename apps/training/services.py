@@ -10,12 +10,12 @@ from django.db import transaction
 from apps.audit import services as audit
 from apps.core import live
 from apps.core.actors import Actor
-from apps.datasets.models import DatasetVersion
+from apps.datasets.models import Column, DatasetVersion
 from apps.jobs import services as jobs
 from apps.jobs.models import Job
 from apps.registry import services as registry
-from apps.training import errors
-from apps.training.enums import JOB_KIND, UNDER_WAY, Candidate, TrialStatus
+from apps.training import errors, refusals
+from apps.training.enums import JOB_KIND, UNDER_WAY, UNPREDICTABLE_KINDS, Candidate, TrialStatus
 from apps.training.models import TrainingRun, Trial
 
 SHOWN_COLUMNS = 8
@@ -37,7 +37,7 @@ class NewRun:
 
 @transaction.atomic
 def create_run(new: NewRun, *, by: Actor) -> TrainingRun:
-    """Start training. Raises `DatasetNotReady`, `TargetNotAColumn`, `ModelTaskDiffers`."""
+    """Start training. Raises `DatasetNotReady`, `TargetNotAColumn`, `ModelTaskDiffers`, `UntrainableData`."""
     _require_trainable(new)
     run = TrainingRun.objects.create(
         name=new.name,
@@ -64,17 +64,34 @@ def _require_trainable(new: NewRun) -> None:
         raise errors.DatasetNotReady(
             field="dataset_version", number=version.number, dataset=version.dataset.name, status=version.status
         )
-    columns = list(version.columns.values_list("name", flat=True))
+    _require_predictable(_target_column(new), version.row_count)
+    if new.task:
+        registry.require_task(new.model_name or new.name, new.task)
+
+
+def _target_column(new: NewRun) -> Column:
+    version = new.dataset_version
+    columns = {column.name: column for column in version.columns.all()}
     if new.target not in columns:
         raise errors.TargetNotAColumn(
             field="target",
             target=new.target,
             number=version.number,
             dataset=version.dataset.name,
-            columns=_listed(columns),
+            columns=_listed(list(columns)),
         )
-    if new.task:
-        registry.require_task(new.model_name or new.name, new.task)
+    return columns[new.target]
+
+
+def _require_predictable(column: Column, row_count: int | None) -> None:
+    """Refuse at once what planning would refuse in the job, as far as the column's statistics tell."""
+    if column.kind in UNPREDICTABLE_KINDS:
+        raise refusals.TargetNotPredictable(field="target", target=column.name, kind=column.kind)
+    if column.missing_count == row_count:
+        raise refusals.TargetAllNull(field="target", target=column.name)
+    if column.distinct_count == 1:
+        top = column.profile.get("top") or [{"value": column.minimum}]
+        raise refusals.TargetConstant(field="target", target=column.name, value=repr(top[0]["value"]))
 
 
 def _listed(names: Sequence[str]) -> str:

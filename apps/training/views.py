@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 
 from apps.core import http, paging
@@ -18,16 +19,11 @@ RUN_TABS = ("leaderboard", "folds", "columns")
 
 @http.page("training.read")
 def run_list(request: HttpRequest) -> HttpResponse:
-    runs = queries.runs_with_best_trial()
-    if status := request.GET.get("status"):
-        runs = runs.filter(job__status=status)
-    if dataset := request.GET.get("dataset"):
-        runs = runs.filter(dataset_version__dataset=dataset)
-    page = paging.newest_first(runs, request.GET.get("cursor", ""))
+    page = paging.newest_first(queries.filtered(request.GET), request.GET.get("cursor", ""))
     context = {
         "page": page,
         "statuses": queries.status_counts(),
-        "is_filtered": bool(status or dataset),
+        "example": queries.create_example(),
         "topics": ["training-runs", "jobs", *(f"job:{run.job_id}" for run in page.rows if not run.job.is_finished)],
     }
     return render(request, "training/run_list.html", context)
@@ -37,12 +33,20 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_create(request: HttpRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     version = queries.version_chosen((data or request.GET).get("version", ""))
-    form = RunForm(data, version=version, initial=request.GET.dict())
+    form = RunForm(data, version=version, initial=_initial(request.GET))
     if data is not None and form.is_valid() and (run := _created(request, form)):
         return http.redirect(request, http.link(request.organization, "training:run-detail", run.pk))
     status = 422 if form.errors else 200
     context = {"form": form, "has_versions": queries.trainable_versions().exists()}
     return render(request, "training/run_create.html", context, status=status)
+
+
+def _initial(parameters: QueryDict) -> dict[str, Any]:
+    """What was typed before another dataset version was chosen."""
+    typed: dict[str, Any] = {name: value for name, value in parameters.items() if value}
+    if "candidates" in typed:
+        typed["candidates"] = parameters.getlist("candidates")
+    return typed
 
 
 def _created(request: HttpRequest, form: RunForm) -> TrainingRun | None:
@@ -59,15 +63,15 @@ def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     run = get_object_or_404(TrainingRun.objects.with_context(), pk=run_id)
     trials = queries.leaderboard(run)
     tab = request.GET.get("tab", "")
-    tab = tab if tab in RUN_TABS else RUN_TABS[0]
     context = {
         "run": run,
         "trials": trials,
         "best": next((trial for trial in trials if trial.is_best), None),
+        "metrics": queries.metrics_of(trials),
         "chart": queries.leaderboard_chart(trials),
+        "fold_numbers": range(1, run.folds + 1),
         "columns": list(run.columns.all()),
-        "tab": tab,
-        f"is_{tab}": True,
+        f"is_{tab if tab in RUN_TABS else RUN_TABS[0]}": True,
     }
     return render(request, "training/run_detail.html", context)
 
