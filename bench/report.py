@@ -49,10 +49,9 @@ def _processor() -> str:
 
 
 def show(rows: list[Row]) -> None:
-    print(f"{'what':44} {'value':>10} {'unit':10} {'peer':24} {'peer value':>10} {'ratio':>6}  {'bar':8} met")
+    print(f"{'what':40} {'value':>10} {'unit':10} {'peer':24} {'peer value':>10} {'ratio':>6}  {'bar':8} met")
     for row in rows:
-        value, peer_value = f"{row.value:,.1f}", f"{row.peer_value:,.1f}"
-        met = "yes" if row.met else "NO"
         print(
-            f"{row.what:44} {value:>10} {row.unit:10} {row.peer:24} {peer_value:>10} {row.ratio:6.2f}  {row.bar:8} {met}"
+            f"{row.what:40} {row.value:10,.1f} {row.unit:10} {row.peer:24} {row.peer_value:10,.1f} {row.ratio:6.2f}"
+            f"  {row.bar:8} {'yes' if row.met else 'NO'}"
         )

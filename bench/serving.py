@@ -37,6 +37,8 @@ PATH = f"/v2/models/{NAME}/infer"
 PEER = "bare ONNX Runtime, ASGI"
 REPLICA_ID = str(uuid.UUID(int=1))
 
+Rounds = list[dict[str, dict[str, float]]]
+
 
 @dataclass
 class Target:
@@ -50,7 +52,7 @@ def run() -> list[Row]:
         targets, body = _targets(stack, folder)
         load = stack.enter_context(_process([sys.executable, "-m", "bench.load"], dict(os.environ), pipes=True))
         rounds = [_round(load, targets, body, number) for number in range(ROUNDS + 1)]
-    return _rows(rounds[1:])  # the first warms up
+    return [_row(rounds[1:], figure) for figure in FIGURES]  # the first round warms up
 
 
 def _targets(stack: ExitStack, folder: Path) -> tuple[dict[str, Target], str]:
@@ -161,20 +163,29 @@ def _ask(load: Any, target: Target, body: str, clients: int) -> dict[str, float]
     return answer
 
 
-def _rows(rounds: list[dict[str, dict[str, float]]]) -> list[Row]:
-    return [
-        _row(rounds, "replica", "replica alone, one client, p50", "p50_us_1", "us", most=1.3),
-        _row(rounds, "edge", "edge + replica, one client, p50", "p50_us_1", "us", most=2.5),
-        _row(rounds, "replica", f"replica alone, {CLIENTS} clients", f"per_second_{CLIENTS}", "requests/s"),
-        _row(rounds, "edge", f"edge + replica, {CLIENTS} clients", f"per_second_{CLIENTS}", "requests/s"),
-    ]
+@dataclass(frozen=True)
+class Figure:
+    """What is compared, and the most that its ratio to the bare call may be."""
+
+    target: str
+    what: str
+    key: str
+    unit: str
+    most: float | None = None
 
 
-def _row(
-    rounds: list[dict[str, dict[str, float]]], name: str, what: str, figure: str, unit: str, most: float | None = None
-) -> Row:
-    value = median(one[name][figure] for one in rounds)
-    peer_value = median(one["bare"][figure] for one in rounds)
-    ratio = median(one[name][figure] / one["bare"][figure] for one in rounds)
-    bar = f"<= {most}" if most else ""
-    return Row(what, value, unit, PEER, peer_value, ratio, bar, most is None or ratio <= most)
+FIGURES = (
+    Figure("replica", "replica alone, one client, p50", "p50_us_1", "us", most=1.3),
+    Figure("edge", "edge + replica, one client, p50", "p50_us_1", "us", most=2.5),
+    Figure("replica", f"replica alone, {CLIENTS} clients", f"per_second_{CLIENTS}", "requests/s"),
+    Figure("edge", f"edge + replica, {CLIENTS} clients", f"per_second_{CLIENTS}", "requests/s"),
+)
+
+
+def _row(rounds: Rounds, figure: Figure) -> Row:
+    values = [one[figure.target][figure.key] for one in rounds]
+    peer_values = [one["bare"][figure.key] for one in rounds]
+    ratio = median(value / peer for value, peer in zip(values, peer_values, strict=True))
+    bar = f"<= {figure.most}" if figure.most else ""
+    is_met = figure.most is None or ratio <= figure.most
+    return Row(figure.what, median(values), figure.unit, PEER, median(peer_values), ratio, bar, is_met)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-DECAY_S = 5.0
+DECAY_S = 1.0
 EJECTION_S = 0.5
 MAX_EJECTION_S = 15.0
 ERRORS_TO_EJECT = 3

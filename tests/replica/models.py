@@ -32,7 +32,7 @@ class ModelFiles:
 
 
 def write_model(folder: Path) -> ModelFiles:
-    """A logistic model written as a graph: p = sigmoid(0.1 age + 0.001 income - 0.5 [plan is pro]), a null income counting 0."""
+    """A logistic model written as a graph: `expected_probability` is its arithmetic."""
     files = ModelFiles(folder / "model.onnx", folder / "signature.json")
     onnx.save(_graph(), files.model)
     files.signature.write_text(json.dumps(SIGNATURE))
