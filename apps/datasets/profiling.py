@@ -163,9 +163,9 @@ def histogram_edges(low: float, high: float, is_integer: bool) -> list[float]:
     Integers get bins of whole width that begin at the lowest value. Values too close for round edges share one bin.
     """
     if is_integer:
-        width = math.ceil((int(high) - int(low) + 1) / MAX_BINS)
-        bins = math.ceil((int(high) - int(low) + 1) / width)
-        return [int(low) + width * index for index in range(bins + 1)]
+        span = int(high) - int(low) + 1
+        width = -(-span // MAX_BINS)
+        return [int(low) + width * index for index in range(-(-span // width) + 1)]
     step = _round_step((float(high) - float(low)) / MAX_BINS)
     edges = [_rounded(index, step) for index in range(math.floor(low / step), math.ceil(high / step) + 1)]
     if edges[0] <= low and high <= edges[-1] and len(edges) == len(set(edges)) > 1:
