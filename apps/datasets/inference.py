@@ -53,11 +53,16 @@ def _parsed(text: pl.Expr, kind: ColumnKind) -> pl.Expr:
             number = pl.when(text.str.contains(FLOAT_PATTERN)).then(text).cast(pl.Float64, strict=False)
             return pl.when(number.abs() <= MAX_MAGNITUDE).then(number)
         case ColumnKind.DATE:
-            return text.str.to_date(DATE_FORMAT, strict=False, exact=True)
+            return _in_calendar(text.str.to_date(DATE_FORMAT, strict=False, exact=True))
         case ColumnKind.DATETIME:
-            return _parsed_time(text)
+            return _in_calendar(_parsed_time(text))
         case _:
             return text
+
+
+def _in_calendar(moment: pl.Expr) -> pl.Expr:
+    """Null outside the years 1 to 9999, which Python's dates hold."""
+    return pl.when(moment.dt.year().is_between(1, 9999)).then(moment)
 
 
 def _parsed_time(text: pl.Expr) -> pl.Expr:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,10 @@ NICE_STEPS = (1, 2, 2.5, 5, 10)
 MOSTLY = 0.9
 FEW_EXCEPTIONS = 0.05
 NUMBER_PATTERN = r"^[+-]?\d+([.,]\d+)?$"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1)  # times in a table have no zone
+MICROSECONDS_PER_DAY = 86_400_000_000
+FIRST_MOMENT = (datetime.min - EPOCH) // timedelta(microseconds=1)
+LAST_MOMENT = (datetime.max - EPOCH) // timedelta(microseconds=1)
 
 Value = str | int | float | bool
 Show = Callable[[float], Value]
@@ -121,7 +124,7 @@ def _kind_facts(kind: ColumnKind, present: pl.Series) -> dict[str, Any]:
         case pl.Int64 | pl.Float64:
             return _number_facts(present) | ({"top": []} if kind is ColumnKind.ID else {"top": _top(present)})
         case pl.Date:
-            return _time_facts(present.cast(pl.Int32), _day) | {"top": _top(present.dt.strftime("%Y-%m-%d"))}
+            return _time_facts(present.cast(pl.Int32).cast(pl.Int64), _day) | {"top": _top(present.dt.strftime("%Y-%m-%d"))}
         case pl.Datetime:
             return _time_facts(present.dt.epoch("us"), _moment)
         case pl.Boolean:
@@ -186,11 +189,13 @@ def _rounded(index: int, step: float) -> float:
 
 
 def _day(days: float) -> str:
-    return (date(1970, 1, 1) + timedelta(days=round(float(days)))).isoformat()
+    return _moment(days * MICROSECONDS_PER_DAY)[: len("0000-00-00")]
 
 
 def _moment(microseconds: float) -> str:
-    return (EPOCH + timedelta(microseconds=round(float(microseconds)))).replace(tzinfo=None).isoformat()
+    # The last edge of a histogram may lie beyond 9999, the year that stands for "never" in many tables.
+    clipped = min(max(round(float(microseconds)), FIRST_MOMENT), LAST_MOMENT)
+    return (EPOCH + timedelta(microseconds=clipped)).isoformat()
 
 
 def _top(present: pl.Series) -> list[TopValue]:

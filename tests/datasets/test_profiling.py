@@ -102,6 +102,13 @@ def test_dates_and_times_are_told_as_iso_texts() -> None:
     assert sum(times.histogram.counts) == 2
 
 
+def test_the_last_day_of_the_calendar_can_be_profiled() -> None:
+    never = profiled(pl.Series([date(2024, 1, 1), date(9999, 12, 31)]), ColumnKind.DATE)
+    assert never.maximum == "9999-12-31"
+    assert never.histogram is not None
+    assert never.histogram.edges[-1] == "9999-12-31"
+
+
 def test_the_most_common_values_are_in_a_stable_order() -> None:
     top = profiled(pl.Series(["b", "a", "c", "c", *"defghijklm"]), ColumnKind.CATEGORY).top
     assert [(value.value, value.count) for value in top[:3]] == [("c", 2), ("a", 1), ("b", 1)]

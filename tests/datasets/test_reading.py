@@ -131,6 +131,8 @@ def test_types_are_decided_on_every_row_not_on_the_first_ones(tmp_path: Path) ->
         (["inf", "1.5", "inf"], "category"),
         (["1e999", "1.5", "1e999"], "category"),
         (["2024-02-30", "2024-02-01", "2024-02-01"], "category"),
+        (["0000-01-01", "2024-02-01", "2024-02-01"], "category"),
+        (["9999-12-31", "2024-02-01"], "date"),
         (["true", "False", ""], "boolean"),
         (["yes", "no", "yes", "no"], "category"),
         (["NA", "EU", "NA", "EU"], "category"),
