@@ -1,0 +1,246 @@
+"""The style guide in a real browser: accessible in both themes, and its modules do what they say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+DEADLINE_S = 15
+PATHS = ["/styleguide/", "/styleguide/sign-in/", "/styleguide/errors/404/"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # Playwright's synchronous interface keeps an event loop in this thread, where Django then refuses its ORM.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield started
+        started.close()
+
+
+def open_page(browser: Browser, url: str, **options: Any) -> Page:
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options})
+    page = context.new_page()
+    page.set_default_timeout(DEADLINE_S * 1000)
+    page.goto(url)
+    return page
+
+
+def wait_until(page: Page, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)
+
+
+@pytest.fixture
+def guide(browser: Browser, live_server: Any) -> Iterator[Page]:
+    page = open_page(browser, f"{live_server.url}/styleguide/")
+    yield page
+    page.context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("path", PATHS)
+def test_accessible_and_no_wider_than_the_screen(
+    browser: Browser, live_server: Any, path: str, width: int, theme: str
+) -> None:
+    # axe is injected as an inline script, which the page's policy rightly refuses.
+    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
+    page = open_page(browser, live_server.url + path, **options)
+
+    results = Axe().run(page, options=RULES)
+    overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    page.context.close()
+
+    assert results.violations_count == 0, results.generate_report()
+    assert overflow <= 0
+
+
+def test_the_policy_refuses_nothing_the_page_needs(browser: Browser, live_server: Any) -> None:
+    page = open_page(browser, "about:blank")
+    page.add_init_script(
+        "window.refused = []; addEventListener('securitypolicyviolation', (e) => refused.push(e.violatedDirective))"
+    )
+
+    response = page.goto(f"{live_server.url}/styleguide/")
+    page.locator("#charts .chart-hit").first.hover()
+    page.get_by_role("button", name="Show a toast").click()
+    expect(page.locator("#toasts .toast-success")).to_be_visible()
+    refused = page.evaluate("window.refused")
+    page.context.close()
+
+    assert response is not None
+    assert "script-src" in response.headers["content-security-policy"]
+    assert refused == []
+
+
+def test_a_chosen_theme_outlives_the_page(guide: Page) -> None:
+    guide.get_by_role("button", name="Dark").click()
+    guide.reload()
+
+    expect(guide.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(guide.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_refusal_becomes_a_toast_with_its_request_id_and_stays_until_dismissed(guide: Page) -> None:
+    with guide.expect_response("**/refusal/") as answer:
+        guide.get_by_role("button", name="Be refused").click()
+
+    toast = guide.locator("#toasts .toast-error")
+    expect(toast).to_contain_text("Cancel the run first.")
+    expect(toast.locator("[data-toast-request]")).to_have_text(answer.value.headers["x-request-id"])
+    toast.get_by_role("button", name="Dismiss").click()
+    expect(toast).to_have_count(0)
+
+
+def test_a_wrong_form_comes_back_in_place_with_its_error(guide: Page) -> None:
+    guide.get_by_role("button", name="Upload", exact=True).click()
+
+    expect(guide.locator("#upload .field-error")).to_have_text("This field is required.")
+    expect(guide.locator("#toasts .toast-error")).to_have_count(0)
+
+
+def test_a_chosen_file_is_named_and_uploaded(guide: Page) -> None:
+    file: Any = {"name": "customers.csv", "mimeType": "text/csv", "buffer": b"a,b\n" * 1000}
+    guide.set_input_files("#upload input[type=file]", file)
+    expect(guide.locator("[data-dropzone-prompt]")).to_have_text("customers.csv · 4.0 kB")
+    guide.get_by_role("button", name="Upload", exact=True).click()
+
+    expect(guide.locator("#toasts .toast-success")).to_contain_text("customers.csv arrived.")
+
+
+def test_hovering_a_chart_shows_the_row_of_its_table(guide: Page) -> None:
+    chart = guide.locator("#charts [data-chart]").first
+    chart.locator(".chart-hit").nth(30).hover()
+
+    row = chart.locator("[data-chart-table] tbody tr").nth(30)
+    for cell in row.locator("th, td").all_text_contents():
+        expect(guide.locator(".chart-tip")).to_contain_text(cell)
+
+
+def test_arrow_keys_read_a_chart_aloud(guide: Page) -> None:
+    guide.locator("#charts svg[role=img]").nth(1).focus()
+    guide.keyboard.press("ArrowRight")
+    guide.keyboard.press("ArrowRight")
+
+    expect(guide.locator("body > [aria-live=polite].visually-hidden")).to_have_text("contract, Share 22%")
+
+
+def test_a_destroying_dialog_refuses_another_name(guide: Page) -> None:
+    guide.locator("#actions [data-dialog=delete-sample]").click()
+    guide.get_by_label("Type customers").fill("customer")
+    guide.get_by_role("button", name="Delete dataset").click()
+
+    expect(guide.locator("#delete-sample")).to_be_visible()
+    assert guide.locator("#delete-sample input:invalid").count() == 1
+
+
+def test_a_language_chosen_once_is_chosen_on_the_next_page(guide: Page) -> None:
+    guide.get_by_role("tab", name="Python").click()
+    guide.reload()
+
+    expect(guide.get_by_role("tabpanel", name="Python")).to_be_visible()
+    expect(guide.get_by_role("tabpanel", name="curl")).to_be_hidden()
+
+
+def test_two_keys_follow_the_navigation_but_not_while_typing(guide: Page) -> None:
+    guide.locator("[data-search]").press_sequentially("gj?")
+    expect(guide.locator("#keys")).to_be_hidden()
+    guide.locator("[data-search]").blur()
+    guide.keyboard.press("?")
+    expect(guide.locator("#keys")).to_be_visible()
+    guide.keyboard.press("Escape")
+    guide.keyboard.press("g")
+    guide.keyboard.press("j")
+
+    guide.wait_for_url("**/o/acme/jobs/**")
+
+
+def test_on_a_phone_the_navigation_is_a_drawer(browser: Browser, live_server: Any) -> None:
+    page = open_page(browser, f"{live_server.url}/styleguide/", viewport={"width": 360, "height": 740})
+    drawer = page.locator("#sidebar")
+    expect(drawer).to_be_hidden()
+
+    page.get_by_role("button", name="Navigation").click()
+    expect(drawer).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    page.context.close()
+
+
+LIVE_PAGE = """<!DOCTYPE html><body data-live-url="/ws/o/acme/live/"><span id="stale" hidden>stale</span>
+<div id="job" data-live="job:1 jobs" hx-get="/fragment" hx-trigger="live" hx-swap="outerHTML">old</div>
+<div id="other" data-live="run:2" hx-get="/other" hx-trigger="live">untouched</div>
+<script src="/static/django_htmx/htmx-2.min.js"></script>
+<script type="module" src="/static/core/js/live.js"></script>"""
+
+
+def test_a_live_event_fetches_the_fragment_and_subscribes_to_its_new_topics(browser: Browser, live_server: Any) -> None:
+    page = open_page(browser, "about:blank")
+    sent: list[str] = []
+    sockets: list[Any] = []
+
+    def connect(socket: Any) -> None:
+        def remember(message: str | bytes) -> None:
+            sent.append(str(message))
+
+        sockets.append(socket)
+        socket.on_message(remember)
+
+    page.route_web_socket("**/ws/o/acme/live/", connect)
+    page.route("**/live-page", lambda route: route.fulfill(content_type="text/html", body=LIVE_PAGE))
+    page.route("**/fragment", lambda route: route.fulfill(body='<div id="job" data-live="job:9">new</div>'))
+    page.goto(f"{live_server.url}/live-page")
+    page.wait_for_function("document.readyState === 'complete'")
+    wait_until(page, lambda: len(sent) == 1)
+    for _ in range(3):
+        sockets[0].send('{"topic": "jobs", "event": "changed"}')
+
+    expect(page.locator("#job")).to_have_text("new")
+    wait_until(page, lambda: len(sent) == 2)
+    expect(page.locator("#other")).to_have_text("untouched")
+    page.context.close()
+
+    assert sent == ['{"subscribe":["job:1","jobs","run:2"]}', '{"subscribe":["job:9","run:2"]}']
+
+
+def test_a_lost_socket_is_told_and_everything_is_fetched_again_after_it_returns(
+    browser: Browser, live_server: Any
+) -> None:
+    page = open_page(browser, "about:blank")
+    sockets: list[Any] = []
+
+    def connect(socket: Any) -> None:
+        sockets.append(socket)
+
+    page.route_web_socket("**/ws/o/acme/live/", connect)
+    page.route("**/live-page", lambda route: route.fulfill(content_type="text/html", body=LIVE_PAGE))
+    page.route("**/fragment", lambda route: route.fulfill(body='<div id="job" data-live="job:1">caught up</div>'))
+    page.route("**/other", lambda route: route.fulfill(body="also caught up"))
+    page.goto(f"{live_server.url}/live-page")
+    wait_until(page, lambda: len(sockets) == 1)
+    page.evaluate(
+        "new MutationObserver(() => { window.wasStale ||= !document.getElementById('stale').hidden })"
+        ".observe(document.getElementById('stale'), {attributes: true})"
+    )
+    sockets[0].close()
+
+    expect(page.locator("#job")).to_have_text("caught up")
+    expect(page.locator("#other")).to_have_text("also caught up")
+    expect(page.locator("#stale")).to_be_hidden()
+    assert page.evaluate("window.wasStale")
+    page.context.close()
