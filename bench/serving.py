@@ -29,8 +29,8 @@ from bench.report import Row
 from workers.supervisor import ports
 from workers.supervisor.valkey import Valkey
 
-ROUNDS = 7
-SECONDS = 1.5
+ROUNDS = 4
+SECONDS = 1.0
 CLIENTS = 16
 NAME = "leaving"
 PATH = f"/v2/models/{NAME}/infer"

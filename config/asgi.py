@@ -16,9 +16,9 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from apps.core.body_limit import BodyLimit  # noqa: E402
-from config.websocket_urls import websockets  # noqa: E402
-from workers.edge.app import application as edge  # noqa: E402
+from apps.core.body_limit import BodyLimit
+from config.websocket_urls import websockets
+from workers.edge.app import application as edge
 
 DATA_PLANE = ("/v1/", "/v2/", "/ingest/")
 UPLOADS = re.compile(r"/api/v1/datasets/|/o/[^/]+/data/")
@@ -39,9 +39,9 @@ control_plane = ProtocolTypeRouter(
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["type"] == "lifespan":
-        await edge(scope, receive, send)
-    elif scope["type"] == "http" and (scope["path"].startswith(DATA_PLANE) or scope["path"] == "/v2"):
-        await edge(scope, receive, send)
-    else:
-        await control_plane(scope, receive, send)
+    plane = edge if scope["type"] == "lifespan" or _is_data_plane(scope) else control_plane
+    await plane(scope, receive, send)
+
+
+def _is_data_plane(scope: dict[str, Any]) -> bool:
+    return scope["type"] == "http" and (scope["path"].startswith(DATA_PLANE) or scope["path"] == "/v2")

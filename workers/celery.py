@@ -9,8 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.development")
 from celery import Celery
 from django.conf import settings
 
-from workers.queues import DEFAULT, QUEUES
 from workers import sweeper  # noqa: F401 - hears beat_init
+from workers.queues import DEFAULT, QUEUES
 from workers.schedules import schedules
 
 app = Celery("modelyard")

@@ -10,4 +10,6 @@ SAMPLE_KIND = "console.sample_project"
 def start_sample_project(*, by: Actor) -> Job:
     """Build the sample project in the current organization. While one is being built, that one is returned."""
     running = Job.objects.active().filter(kind=SAMPLE_KIND).first()
-    return running or jobs.submit_job(SAMPLE_KIND, {"user_id": str(by.user_id)}, by=by, label="Build the sample project")
+    return running or jobs.submit_job(
+        SAMPLE_KIND, {"user_id": str(by.user_id)}, by=by, label="Build the sample project"
+    )

@@ -9,7 +9,9 @@ networks with OUTBOUND_ALLOWED_NETWORKS.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -186,7 +188,7 @@ def _reason(problem: aiohttp.ClientError) -> str:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | aiohttp.ClientSSLError():
             return "its TLS certificate is not valid for this name"
         case aiohttp.ClientConnectorError():
-            return (problem.os_error.strerror or "no connection").lower()
+            return os.strerror(problem.os_error.errno or errno.ECONNREFUSED).lower()
         case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
             return "it broke off its answer"
     return "it does not answer in HTTP"

@@ -124,7 +124,8 @@ def _kind_facts(kind: ColumnKind, present: pl.Series) -> dict[str, Any]:
         case pl.Int64 | pl.Float64:
             return _number_facts(present) | ({"top": []} if kind is ColumnKind.ID else {"top": _top(present)})
         case pl.Date:
-            return _time_facts(present.cast(pl.Int32).cast(pl.Int64), _day) | {"top": _top(present.dt.strftime("%Y-%m-%d"))}
+            days = present.cast(pl.Int32).cast(pl.Int64)
+            return _time_facts(days, _day) | {"top": _top(present.dt.strftime("%Y-%m-%d"))}
         case pl.Datetime:
             return _time_facts(present.dt.epoch("us"), _moment)
         case pl.Boolean:

@@ -64,6 +64,11 @@ class Deployment(tenancy.TenantModel):
         """Replicas that get calls now."""
         return sum(replica.is_serving for replica in self.replicas.all())
 
+    @property
+    def restart_count(self) -> int:
+        """Restarts of the replicas there are now."""
+        return sum(replica.restart_count for replica in self.replicas.all())
+
 
 class Replica(tenancy.TenantModel):
     """One process that serves one version. Written by the scaler; the row goes when its process has ended for good."""

@@ -143,7 +143,7 @@ def _run_handler(running: RunningJob) -> None:
         _end(running, services.confirm_cancelled)
     except DomainError as error:
         _end(running, services.fail, error.code, error.message)
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises must end or retry its job, not the worker
+    except Exception as error:
         log.exception("attempt_failed", kind=running.kind)
         _retry(running, error)
 

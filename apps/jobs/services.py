@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import models, transaction
-
 from django.db.models.functions import Now
 
 from apps.audit import services as audit
@@ -19,9 +18,7 @@ from apps.jobs.signals import job_finished
 
 
 @transaction.atomic
-def submit_job(
-    kind: str, input: dict[str, Any], *, by: Actor, label: str, subject: models.Model | None = None
-) -> Job:
+def submit_job(kind: str, input: dict[str, Any], *, by: Actor, label: str, subject: models.Model | None = None) -> Job:
     """Accept work. Once this commits, the job reaches exactly one end, whatever dies meanwhile."""
     definition = kinds.get(kind)
     job = Job.objects.create(
@@ -146,5 +143,3 @@ def extend_lease(job_id: Any, attempt: int, seconds: float) -> tuple[bool, bool]
     if not rows.update(lease_until=Now() + timedelta(seconds=seconds), heartbeat_at=Now()):
         return False, False
     return True, rows.filter(cancel_requested_at__isnull=False).exists()
-
-

@@ -28,8 +28,6 @@ def sweep() -> int:
 def _return(claim: dispatch.Claim) -> None:
     with tenancy.scope(claim.organization_id), transaction.atomic():
         rows = Job.objects.select_for_update(skip_locked=True)
-        job = rows.filter(
-            pk=claim.job_id, attempt=claim.attempt, status=Status.RUNNING, lease_until__lt=Now()
-        ).first()
+        job = rows.filter(pk=claim.job_id, attempt=claim.attempt, status=Status.RUNNING, lease_until__lt=Now()).first()
         if job is not None:
             services.retry_later(job, "worker_lost", SILENT, after=timedelta(0))

@@ -1,6 +1,6 @@
-"""Settings of the tests: the same code and the same kinds of services, quicker password hashes, mails kept in memory."""
+"""Settings of the tests: the same code and kinds of services, quicker password hashes, mails kept in memory."""
 
-from config.settings.base import *  # noqa: F403
+from config.settings.base import *
 from config.settings.base import STORAGES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

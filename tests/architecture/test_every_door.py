@@ -94,7 +94,7 @@ def test_nobody_is_sent_to_the_login_page(acme_world: Any, client: Client) -> No
 
 
 def test_every_page_opens_for_the_owner(acme_world: Any, as_owner: Client) -> None:
-    for route, pattern in PAGES:
+    for route, _ in PAGES:
         response = as_owner.get(address(route, "acme", acme_world))
         # A row of the world has no file behind it, which is a refusal with a reason and not a crash.
         assert response.status_code in {200, 302, 303, 404, 405, 409, 422, 503}, (route, response.status_code)

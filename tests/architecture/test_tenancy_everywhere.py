@@ -14,7 +14,9 @@ from apps.core import tenancy
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_APPS = [config.label for config in apps.get_app_configs() if config.name.startswith("apps.")]
-TENANT_MODELS = [m for label in OWN_APPS for m in apps.get_app_config(label).get_models() if issubclass(m, tenancy.TenantModel)]
+TENANT_MODELS = [
+    m for label in OWN_APPS for m in apps.get_app_config(label).get_models() if issubclass(m, tenancy.TenantModel)
+]
 GLOBAL_MODELS = {"accounts.User", "organizations.Organization"}
 
 

@@ -10,7 +10,14 @@ from asgiref.testing import ApplicationCommunicator
 
 class Socket:
     def __init__(self, application: Any, path: str, user: Any) -> None:
-        scope = {"type": "websocket", "path": path, "user": user, "headers": [], "query_string": b"", "subprotocols": []}
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "user": user,
+            "headers": [],
+            "query_string": b"",
+            "subprotocols": [],
+        }
         self.application = ApplicationCommunicator(application, scope)
 
     async def connect(self) -> bool:

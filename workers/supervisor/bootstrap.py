@@ -232,9 +232,10 @@ def show_progress(lines: "Iterable[str]", total: int) -> "list[str]":
     said, count = [], 0
     for line in lines:
         said.append(line)
-        if line.startswith("Collecting "):
+        # "Collecting" comes from an index, "Processing" from a folder of wheels.
+        if line.startswith(("Collecting ", "Processing ")):
             count += 1
-            print(f"  [{count:>3}/{total}] {line.split()[1]}", flush=True)
+            print(f"  [{count:>3}/{total}] {line.split()[1].rpartition('/')[2]}", flush=True)
         elif line.startswith("Installing collected"):
             print("  unpacking", flush=True)
     return said

@@ -113,4 +113,3 @@ def build_as(user_id: UUID, report: Report) -> dict[str, Any]:
         return build(Client(settings.PUBLIC_URL, text), Client(settings.EDGE_URL, text), report)
     finally:
         organizations.revoke_token(token, by=by)
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 from datetime import timedelta
@@ -77,6 +76,6 @@ def curl(url: str, token: str, path: str, request: dict[str, Any]) -> str:
 def write(sample: dict[str, Any], path: Path) -> None:
     """Keep the logins where only this account can read them."""
     temporary = path.with_suffix(".tmp")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(sample, file, indent=2)
+    temporary.touch(mode=0o600)
+    temporary.write_text(json.dumps(sample, indent=2))
     temporary.replace(path)

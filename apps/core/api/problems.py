@@ -60,21 +60,26 @@ def problem_response(exception: Exception, context: dict[str, Any]) -> Response 
 
 
 def _as_domain_error(exception: Exception) -> tuple[DomainError | None, list[dict[str, str]] | None]:
+    if isinstance(exception, exceptions.ValidationError):
+        errors = list(_flatten(exception.get_full_details()))
+        return InvalidInput(fields=", ".join(dict.fromkeys(e["field"] for e in errors))), errors
+    return _plain_domain_error(exception), None
+
+
+def _plain_domain_error(exception: Exception) -> DomainError | None:
     match exception:
         case DomainError():
-            return exception, None
-        case exceptions.ValidationError():
-            errors = list(_flatten(exception.get_full_details()))
-            return InvalidInput(fields=", ".join(dict.fromkeys(e["field"] for e in errors))), errors
+            return exception
         case Http404() | exceptions.NotFound():
-            return NotFound(), None
+            return NotFound()
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return NotAuthenticated(), None
-        case PermissionDenied() | exceptions.PermissionDenied():
-            return _from_framework(exception, 403), None
+            return NotAuthenticated()
+        case PermissionDenied():
+            return _from_framework(exception, 403)
         case exceptions.APIException():
-            return _from_framework(exception, exception.status_code), None
-    return None, None
+            return _from_framework(exception, exception.status_code)
+        case _:
+            return None
 
 
 class Refused(DomainError):
@@ -98,8 +103,8 @@ def _flatten(details: Any, path: str = "") -> Any:
         yield {"field": path or "body", "code": str(details["code"]), "detail": str(details["message"])}
     elif isinstance(details, dict):
         for name, inner in details.items():
-            name = "" if name == "non_field_errors" else str(name)
-            yield from _flatten(inner, f"{path}.{name}".strip("."))
+            step = "" if name == "non_field_errors" else str(name)
+            yield from _flatten(inner, f"{path}.{step}".strip("."))
     else:
         for inner in details:
             yield from _flatten(inner, path)

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+from django.utils.datastructures import MultiValueDict
+
 from apps.core import charts, formatting
 from apps.core.actors import Actor
 from apps.core.paging import Page
@@ -111,7 +113,7 @@ def region_histogram() -> charts.Histogram:
 def forms() -> dict[str, Any]:
     wrong = SampleForm({"name": "refuse me", "folds": "many", "task": "regression"})
     wrong.full_clean()
-    refused_upload = SampleUpload({}, {})
+    refused_upload = SampleUpload({}, MultiValueDict())
     refused_upload.full_clean()
     return {"form": SampleForm(), "wrong_form": wrong, "upload": SampleUpload(), "refused_upload": refused_upload}
 

@@ -60,12 +60,9 @@ class Process:
             return False
 
     @property
-    def end(self) -> str:
-        """How it ended, as far as its parent was told."""
-        code = self.popen.returncode if self.popen else None
-        if code is None:
-            return "The process ended"
-        return f"The process was killed by {signal.Signals(-code).name}" if code < 0 else f"Exit status {code}"
+    def exit_code(self) -> int | None:
+        """Negative for a signal; None for a process that an earlier scaler started, whose parent is gone."""
+        return self.popen.returncode if self.popen else None
 
     def signal(self, number: signal.Signals) -> None:
         if self.is_alive:
@@ -122,7 +119,7 @@ class ProcessRuntime:
         except (DomainError, OSError) as error:
             return Running(is_alive=False, error=f"It could not be started: {error}"[:ERROR_CHARS])
         if not process.is_alive:
-            return Running(is_alive=False, error=f"{process.end}. {self._last_line(replica_id)}".strip()[:ERROR_CHARS])
+            return Running(is_alive=False, error=self._reason(replica_id, process)[:ERROR_CHARS])
         return Running(is_alive=True, address=self._address(replica_id, process), pid=process.pid)
 
     def _launch(self, spec: ReplicaSpec) -> Process:
@@ -164,6 +161,15 @@ class ProcessRuntime:
         except FileNotFoundError:
             return ""
         return f"{HOST}:{ready['port']}" if ready["pid"] == process.pid else ""
+
+    def _reason(self, replica_id: UUID, process: Process) -> str:
+        match process.exit_code:
+            case None:
+                return "The process ended."
+            case code if code < 0:
+                return f"The process was killed by {signal.Signals(-code).name}."
+            case code:
+                return f"The process ended with exit status {code}. {self._last_line(replica_id)}".strip()
 
     def _last_line(self, replica_id: UUID) -> str:
         with suppress(FileNotFoundError), self._log(replica_id).open("rb") as log:
