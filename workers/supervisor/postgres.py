@@ -27,6 +27,11 @@ LOCALE = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UT
 THROWAWAY = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "temp_file_limit=1GB"]
 
 
+class ClusterNotMade(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"PostgreSQL's data folder could not be made: {reason.strip()}")
+
+
 @dataclass(frozen=True)
 class Postgres:
     folder: Path
@@ -113,17 +118,20 @@ class Postgres:
         self._give_away(password_file)
         user = service_user()
         command = [self._binary("initdb"), "-D", str(data), "-U", SUPERUSER, "--auth=scram-sha-256", *LOCALE]
-        subprocess.run(
+        ended = subprocess.run(
             [*command, f"--pwfile={password_file}", *([] if self.is_durable else ["--no-sync"])],
-            check=True,
+            check=False,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
             user=user.pw_uid if user else None,
             group=user.pw_gid if user else None,
             extra_groups=[] if user else None,
         )
         password_file.unlink()
+        if ended.returncode != 0:
+            raise ClusterNotMade(ended.stderr)
 
     def _give_away(self, path: Path) -> None:
         if user := service_user():

@@ -15,6 +15,7 @@ from workers.supervisor import ports
 from workers.supervisor.environment import Installation, Misconfigured, install
 from workers.supervisor.instance import AlreadyRunning, Instance
 from workers.supervisor.ports import PortTaken
+from workers.supervisor.postgres import ClusterNotMade
 from workers.supervisor.processes import NotReady, Program, Supervisor
 from workers.supervisor.programs import Sockets, application_programs, port_of
 from workers.supervisor.sample import create_sample, greeting
@@ -24,7 +25,7 @@ from workers.supervisor.terminal import complain, say
 
 T = TypeVar("T")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-REFUSALS = (AlreadyRunning, Misconfigured, NotReady, PortTaken, StepFailed, psycopg.Error)
+REFUSALS = (AlreadyRunning, ClusterNotMade, Misconfigured, NotReady, PortTaken, StepFailed, psycopg.Error)
 
 
 @dataclass(frozen=True)
