@@ -35,6 +35,5 @@ def _number_array(data: list[Any]) -> NDArray[Any]:
 
 
 def _text_array(data: list[Any]) -> NDArray[Any]:
-    if None in data or [None] in data:
-        data = [NO_CATEGORY if item is None or item == [None] else item for item in data]
-    return np.array(data, dtype=object).reshape(-1, 1)
+    texts = [item[0] if type(item) is list else item for item in data]
+    return np.array([[NO_CATEGORY if text is None else text] for text in texts], dtype=object)
