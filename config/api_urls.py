@@ -5,20 +5,25 @@ from rest_framework.routers import SimpleRouter
 
 from apps.audit.api.views import AuditApi
 from apps.datasets.api.urls import routes as datasets
+from apps.deployments.api.urls import routes as deployments
 from apps.jobs.api.urls import routes as jobs
+from apps.logs.api.urls import routes as calls
 from apps.organizations.api.views import MeApi, MemberApi, OrganizationApi, TokenApi
 from apps.registry.api.urls import routes as registry
 from apps.training.api.urls import routes as training
+from apps.usage.api.urls import paths as usage_paths
+from apps.usage.api.urls import routes as usage
 
 router = SimpleRouter()
 router.register("members", MemberApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
-for prefix, view in [*jobs, *datasets, *registry, *training]:
+for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage]:
     router.register(prefix, view)
 
 urlpatterns = [
     path("me/", MeApi.as_view(), name="me"),
     path("organization/", OrganizationApi.as_view(), name="organization"),
+    *usage_paths,
     path("", include(router.urls)),
 ]

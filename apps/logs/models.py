@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -59,3 +61,11 @@ class CallRecord(tenancy.TenantModel):
         if self.status < 400:
             return "succeeded"
         return "refused" if self.status < 500 else "failed"
+
+    @property
+    def status_text(self) -> str:
+        """The status with its phrase: "404 Not Found"."""
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)

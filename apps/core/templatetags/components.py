@@ -18,7 +18,7 @@ from django.template.context import Context
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.core import charts, formatting
+from apps.core import charts, formatting, time_ranges
 from apps.core.paging import Page
 from apps.core.templatetags.core import query
 
@@ -250,6 +250,13 @@ def filter_group(context: Context, label: str, name: str, options: Any) -> dict[
     ]
     every = {"label": "All", "count": None, "url": query(context, **{name: None}), "current": not chosen}
     return {"label": label, "choices": [every, *choices]}
+
+
+@register.inclusion_tag("core/components/time_range.html", takes_context=True)
+def time_range(context: Context, chosen: time_ranges.TimeRange) -> dict[str, Any]:
+    """The choice of a time range for `?range=`."""
+    ranges = time_ranges.RANGES.values()
+    return {"choices": [(one, query(context, range=one.name), one == chosen) for one in ranges]}
 
 
 @register.inclusion_tag("core/components/search_box.html", takes_context=True)

@@ -1,0 +1,3 @@
+from apps.deployments.api.views import DeploymentApi
+
+routes = [("deployments", DeploymentApi)]

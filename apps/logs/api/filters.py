@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import django_filters
+
+from apps.logs.models import CallRecord
+
+
+class CallRecordFilter(django_filters.FilterSet):
+    after = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
+    before = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
+
+    class Meta:
+        model = CallRecord
+        fields = ["status", "model", "route", "error_code", "request_id", "token_id", "deployment_id", "replica_id"]

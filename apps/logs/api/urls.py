@@ -1,0 +1,3 @@
+from apps.logs.api.views import CallApi
+
+routes = [("calls", CallApi)]

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import django_filters
+
+from apps.usage.models import UsageEvent
+
+
+class UsageEventFilter(django_filters.FilterSet):
+    meter = django_filters.CharFilter()
+    model = django_filters.CharFilter()
+    token = django_filters.CharFilter()
+    after = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
+    before = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
+
+    class Meta:
+        model = UsageEvent
+        fields: list[str] = []

@@ -1,0 +1,140 @@
+"""Reads of the ledger. Every number shown is a sum of its rows, made in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, QuerySet, Sum
+
+from apps.core import charts
+from apps.core.formatting import format_bytes, format_count, format_duration
+from apps.core.postgres.aggregates import TimeStep
+from apps.core.time_ranges import TimeRange
+from apps.organizations.models import ApiToken
+from apps.usage.enums import Meter
+from apps.usage.models import UsageEvent
+
+FILTERS = ("meter", "model", "token")
+MOST_CHOICES = 8
+
+FORMATS: Mapping[str, Callable[[float | None], str]] = {
+    Meter.TRAINING_SECONDS: lambda seconds: format_duration(None if seconds is None else seconds * 1000),
+    Meter.STORED_BYTES: format_bytes,
+}
+
+
+@dataclass(slots=True)
+class MeterUsage:
+    """What one meter counted, in all and in each step of a range."""
+
+    meter: str
+    quantity: int = 0
+    cost_micro_usd: int | None = None
+    event_count: int = 0
+    by_step: dict[datetime, int] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return Meter(self.meter).label if self.meter in Meter else self.meter.replace("_", " ").capitalize()
+
+    @property
+    def text(self) -> str:
+        return self.format(self.quantity)
+
+    @property
+    def format(self) -> Callable[[float | None], str]:
+        return FORMATS.get(self.meter, format_count)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.by_step[row["at"]] = row["quantity"]
+        self.quantity += row["quantity"]
+        self.event_count += row["events"]
+        if row["cost"] is not None:
+            self.cost_micro_usd = (self.cost_micro_usd or 0) + row["cost"]
+
+    def chart(self, times: Sequence[datetime]) -> charts.TimeSeries:
+        values = [self.by_step.get(at, 0) for at in times]
+        return charts.time_series(self.label, times, [charts.Series(self.label, values)], text=self.format, area=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """A row of the ledger as people read it."""
+
+    event: UsageEvent
+    meter: str
+    quantity: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a range's events can be filtered by: (value, label, number of events), the most frequent first."""
+
+    meter: list[tuple[str, str, int]]
+    model: list[tuple[str, str, int]]
+    token: list[tuple[str, str, int]]
+
+
+def filtered(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> QuerySet[UsageEvent]:
+    """The range's events with the meter, model and token that `given` names."""
+    wanted = {name: given[name] for name in FILTERS if given.get(name)}
+    return UsageEvent.objects.filter(**wanted, occurred_at__gte=time_range.start(now))
+
+
+def usage_by_meter(events: QuerySet[UsageEvent], time_range: TimeRange) -> list[MeterUsage]:
+    """Each meter's usage, the most used meters first."""
+    rows = events.order_by().values("meter", at=TimeStep(time_range.step, "occurred_at"))
+    found: dict[str, MeterUsage] = {}
+    for row in rows.annotate(quantity=Sum("quantity"), cost=Sum("cost_micro_usd"), events=Count("id")):
+        found.setdefault(row["meter"], MeterUsage(row["meter"])).add(row)
+    return sorted(found.values(), key=lambda usage: (-usage.event_count, usage.meter))
+
+
+def choices(time_range: TimeRange, now: datetime) -> Choices:
+    """What the range's events can be filtered by."""
+    rows = filtered({}, time_range, now).order_by().values(*FILTERS).annotate(events=Count("id"))
+    counted: dict[str, dict[str, int]] = {name: {} for name in FILTERS}
+    for row in rows:
+        for name, counts in counted.items():
+            if row[name]:
+                counts[row[name]] = counts.get(row[name], 0) + row["events"]
+    tokens = token_names(counted["token"])
+    return Choices(
+        meter=_choices(counted["meter"], lambda meter: MeterUsage(meter).label),
+        model=_choices(counted["model"], str),
+        token=_choices(counted["token"], lambda token: tokens.get(token, "Deleted token")),
+    )
+
+
+def shown_events(events: Sequence[UsageEvent]) -> list[ShownEvent]:
+    tokens = token_names({event.token for event in events if event.token})
+    return [_shown(event, tokens) for event in events]
+
+
+def _shown(event: UsageEvent, tokens: Mapping[str, str]) -> ShownEvent:
+    used = MeterUsage(event.meter, event.quantity)
+    return ShownEvent(event, used.label, used.text, tokens.get(event.token or "", ""))
+
+
+def token_names(token_ids: Iterable[str]) -> dict[str, str]:
+    """The names of the organization's tokens among these ids."""
+    known = [token_id for token_id in token_ids if _is_uuid(token_id)]
+    return {str(pk): name for pk, name in ApiToken.objects.filter(pk__in=known).values_list("pk", "name")}
+
+
+def _choices(counts: Mapping[str, int], label: Callable[[str], str]) -> list[tuple[str, str, int]]:
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_CHOICES]
+    return [(value, label(value), count) for value, count in most]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""The page of what was used."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from apps.core import http, paging, time_ranges
+from apps.core.downloads import Download
+from apps.usage import exports, queries
+
+
+@http.page("usage.read", methods=["GET", "HEAD"])
+def usage(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)
+    events = queries.filtered(request.GET, time_range, now)
+    page = paging.newest_first(events, request.GET.get("cursor", ""))
+    used = queries.usage_by_meter(events, time_range)
+    context = {
+        "page": page,
+        "meters": used,
+        "charts": [(one, one.chart(time_range.steps(now))) for one in used],
+        "choices": queries.choices(time_range, now),
+        "range": time_range,
+        "events": queries.shown_events(page.rows),
+    }
+    return render(request, "usage/usage.html", context)
+
+
+@http.page("usage.read", methods=["GET", "HEAD"])
+def usage_export(request: HttpRequest) -> HttpResponse:
+    """The filtered events as CSV that is safe to open in a spreadsheet."""
+    now = timezone.now()
+    time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)
+    file = exports.csv_file(queries.filtered(request.GET, time_range, now))
+    return Download(file, as_attachment=True, filename=f"usage-{now:%Y-%m-%d}.csv", content_type="text/csv")
