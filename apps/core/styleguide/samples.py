@@ -113,7 +113,7 @@ def region_histogram() -> charts.Histogram:
 def forms() -> dict[str, Any]:
     wrong = SampleForm({"name": "refuse me", "folds": "many", "task": "regression"})
     wrong.full_clean()
-    refused_upload = SampleUpload({}, MultiValueDict())
+    refused_upload = SampleUpload({}, MultiValueDict(), prefix="refused")
     refused_upload.full_clean()
     return {"form": SampleForm(), "wrong_form": wrong, "upload": SampleUpload(), "refused_upload": refused_upload}
 
