@@ -118,7 +118,7 @@ class ConfirmationMissing(DomainError):
 class SourceMissing(DomainError):
     code = "dataset_source_missing"
     status = 422
-    detail = "Send a file, or the URL of one."
+    detail = "Send either a `file` or the `url` of one."
 
 
 class SourceNotServed(DomainError):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.core import charts, storage
-from apps.core.formatting import format_count, format_significant
+from apps.core.formatting import ABSENT, format_count, format_significant
 from apps.core.paging import Page
 from apps.datasets import errors
+from apps.datasets.enums import ColumnKind
 from apps.datasets.models import Column, Dataset, DatasetVersion
 from apps.jobs.models import Job
 
@@ -18,6 +19,7 @@ COLUMNS_SHOWN = 100
 LAST_OFFSET = 10_000
 BARS = 8
 JOBS_SHOWN = 30
+NUMERIC_KINDS = (ColumnKind.INTEGER, ColumnKind.FLOAT)
 QUANTILES_SHOWN = ("0.25", "0.5", "0.75")
 WARNINGS = {
     "all_null": "Every cell is empty",
@@ -35,8 +37,14 @@ class ShownColumn:
     column: Column
     chart: charts.Histogram | None
     missing_share: float
-    quantiles: list[Any]
+    minimum: str
+    quantiles: list[str]
+    maximum: str
     warnings: list[str]
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.column.kind in NUMERIC_KINDS
 
 
 def version_rows(version: DatasetVersion, names: list[str], offset: int, limit: int) -> list[list[Any]]:
@@ -49,17 +57,28 @@ def version_rows(version: DatasetVersion, names: list[str], offset: int, limit: 
         return read_rows(parquet, offset, limit, names)
 
 
-def row_page(version: DatasetVersion, names: list[str], cursor: str) -> Page:
-    """A screenful of rows; `cursor` is how many come before it."""
+def row_page(version: DatasetVersion, columns: list[ShownColumn], cursor: str) -> Page:
+    """A screenful of (number, cells), each cell a text and whether it is a number; `cursor` rows come before it."""
     offset = min(int(cursor), LAST_OFFSET) if cursor.isdecimal() else 0
-    rows = version_rows(version, names, offset, ROWS_SHOWN)
+    rows = version_rows(version, [shown.column.name for shown in columns], offset, ROWS_SHOWN)
     end = offset + len(rows)
     has_more = end < (version.row_count or 0) and end <= LAST_OFFSET
     return Page(
-        rows=[(number, row) for number, row in enumerate(rows, start=offset + 1)],
+        rows=[(number, _cells(row, columns)) for number, row in enumerate(rows, start=offset + 1)],
         next_cursor=str(end) if has_more else None,
         previous_cursor=str(max(offset - ROWS_SHOWN, 0)) if offset else None,
     )
+
+
+def _cells(row: list[Any], columns: list[ShownColumn]) -> list[tuple[str | None, bool]]:
+    texts = (None if value is None else str(value).lower() if isinstance(value, bool) else str(value) for value in row)
+    return [(text, shown.is_numeric) for text, shown in zip(texts, columns, strict=True)]
+
+
+def rows_note(version: DatasetVersion, page: Page) -> str:
+    if not page.rows:
+        return ""
+    return f"Rows {page.rows[0][0]:,} to {page.rows[-1][0]:,} of {version.row_count:,}"
 
 
 def shown_columns(version: DatasetVersion, limit: int = COLUMNS_SHOWN) -> list[ShownColumn]:
@@ -71,7 +90,9 @@ def _shown(column: Column, row_count: int) -> ShownColumn:
         column=column,
         chart=distribution(column, row_count),
         missing_share=column.missing_count / row_count if row_count else 0.0,
-        quantiles=[column.profile["quantiles"].get(share) for share in QUANTILES_SHOWN],
+        minimum=_shown_value(column.minimum),
+        quantiles=[_shown_value(column.profile["quantiles"].get(share)) for share in QUANTILES_SHOWN],
+        maximum=_shown_value(column.maximum),
         warnings=[WARNINGS[code] for code in column.warnings],
     )
 
@@ -95,9 +116,16 @@ def _histogram(label: str, edges: list[Any], counts: list[int]) -> charts.Histog
 
 
 def _shown_value(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return format_count(value) if isinstance(value, int) else format_significant(value)
+    match value:
+        case None:
+            return ABSENT
+        case bool():
+            return str(value).lower()
+        case int():
+            return format_count(value)
+        case float():
+            return format_significant(value)
+    return str(value)
 
 
 def recent_jobs(dataset: Dataset) -> Iterable[Job]:

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from apps.core import http, paging
 from apps.core.downloads import Download
 from apps.core.errors import NotFound
+from apps.core.formatting import format_bytes
 from apps.core.forms import submit
 from apps.datasets import downloads, errors, queries, services
 from apps.datasets.forms import DatasetForm, DescriptionForm, SourceForm
@@ -27,7 +28,13 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
     if search:
         datasets = datasets.named_like(search)
     page = paging.newest_first(datasets, request.GET.get("cursor", ""))
-    context = {"page": page, "search": search, "form": DatasetForm()}
+    context = {
+        "page": page,
+        "search": search,
+        "is_empty": not page.rows and not search and not page.previous_cursor,
+        "can_write": request.actor.can("datasets.write"),
+        "form": DatasetForm(),
+    }
     return render(request, "datasets/dataset_list.html", context)
 
 
@@ -38,7 +45,7 @@ def dataset_create(request: HttpRequest) -> HttpResponse:
         version = submit(form, lambda **given: services.create_dataset(**given, by=request.actor))
         if version is not None:
             return _go_to_dataset(request, version.dataset_id)
-    return _form_page(request, form, "datasets/dataset_create.html", "datasets/_dataset_form.html", {})
+    return _form_page(request, form, "datasets/dataset_create.html", "datasets/dataset_form.html", {})
 
 
 @http.page("datasets.write")
@@ -52,7 +59,7 @@ def version_create(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
                 messages.info(request, f"These bytes are version {version.number} already; nothing was added.")
             return _go_to_dataset(request, dataset.pk, f"?version={version.number}")
     context = {"dataset": dataset}
-    return _form_page(request, form, "datasets/version_create.html", "datasets/_version_form.html", context)
+    return _form_page(request, form, "datasets/version_create.html", "datasets/version_form.html", context)
 
 
 def _form_page(
@@ -76,7 +83,16 @@ def dataset_detail(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     version = _chosen_version(dataset, request.GET.get("version", ""))
     tab = request.GET.get("tab")
     tab = tab if tab in TABS else TABS[0]
-    context = {"dataset": dataset, "version": version, "tab": tab, **_tab_context(request, dataset, version, tab)}
+    context = {
+        "dataset": dataset,
+        "version": version,
+        "version_label": _version_label(version, dataset),
+        "parquet_size": format_bytes(version.parquet_size_bytes) if version and version.is_ready else "",
+        f"is_{tab}": True,
+        "can_write": request.actor.can("datasets.write"),
+        "train_url": _train_url(request, version),
+        **_tab_context(request, dataset, version, tab),
+    }
     return render(request, "datasets/dataset_detail.html", context)
 
 
@@ -89,6 +105,19 @@ def _chosen_version(dataset: Dataset, number: str) -> DatasetVersion | None:
     return get_object_or_404(versions, number=int(number))
 
 
+def _version_label(version: DatasetVersion | None, dataset: Any) -> str:
+    if version is None:
+        return ""
+    return str(version.number) if dataset.version_count == 1 else f"{version.number} of {dataset.version_count}"
+
+
+def _train_url(request: HttpRequest, version: DatasetVersion | None) -> str:
+    """Where a model is trained on a version, for those who may."""
+    if version is None or not version.is_ready or not request.actor.can("training.write"):
+        return ""
+    return f"{http.link(request.organization, 'training:run-create')}?version={version.pk}"
+
+
 def _tab_context(request: HttpRequest, dataset: Dataset, version: DatasetVersion | None, tab: str) -> dict[str, Any]:
     cursor = request.GET.get("cursor", "")
     if tab == "versions":
@@ -96,12 +125,19 @@ def _tab_context(request: HttpRequest, dataset: Dataset, version: DatasetVersion
     if tab == "activity":
         return {"jobs": queries.recent_jobs(dataset)}
     if version is None or not version.is_ready:
-        return {"form": SourceForm()}
+        return {"form": SourceForm(), **_job_actions(request, version)}
     columns = queries.shown_columns(version)
     if tab == "columns":
         return {"columns": columns}
-    names = [shown.column.name for shown in columns]
-    return {"columns": columns, "page": queries.row_page(version, names, cursor)}
+    page = queries.row_page(version, columns, cursor)
+    return {"columns": columns, "page": page, "rows_note": queries.rows_note(version, page)}
+
+
+def _job_actions(request: HttpRequest, version: DatasetVersion | None) -> dict[str, bool]:
+    if version is None or version.job is None or not request.actor.can("jobs.write"):
+        return {}
+    job = version.job
+    return {"can_retry": job.is_retryable, "can_cancel": not job.is_finished and not job.is_cancelling}
 
 
 @http.page("datasets.write")

@@ -132,14 +132,11 @@ class NewVersionSerializer(serializers.Serializer):
     url = serializers.CharField(required=False, max_length=2000)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("file" in attrs) == ("url" in attrs):
+        """`source` stands for the one of both that was given."""
+        given: list[Source] = [attrs.pop(name) for name in ("file", "url") if name in attrs]
+        if len(given) != 1:
             raise errors.SourceMissing(field="file")
-        return attrs
-
-    @property
-    def source(self) -> Source:
-        given = self.validated_data
-        return given["file"] if "file" in given else given["url"]
+        return {**attrs, "source": given[0]}
 
 
 class NewDatasetSerializer(NewVersionSerializer):

@@ -36,8 +36,7 @@ class DatasetsApi(ModelApi):
     def create(self, request: Request) -> Response:
         """Upload a CSV (or name its URL) as the first version of a new dataset. A job reads it."""
         form = _valid(serializers.NewDatasetSerializer, request)
-        values = form.validated_data
-        version = services.create_dataset(values["name"], form.source, description=values["description"], by=self.actor)
+        version = services.create_dataset(**form.validated_data, by=self.actor)
         dataset = self.get_queryset().get(pk=version.dataset_id)
         location = reverse("dataset-detail", args=[dataset.pk])
         body = serializers.AcceptedDatasetSerializer(dataset).data
@@ -75,7 +74,7 @@ class DatasetsApi(ModelApi):
 
     def _add_version(self, request: Request) -> Response:
         form = _valid(serializers.NewVersionSerializer, request)
-        version = services.add_version(self.get_object(), form.source, by=self.actor)
+        version = services.add_version(self.get_object(), **form.validated_data, by=self.actor)
         location = reverse("datasetversion-detail", args=[version.pk])
         code = status.HTTP_202_ACCEPTED if version.is_pending else status.HTTP_200_OK
         return Response(serializers.DatasetVersionSerializer(version).data, code, headers={"Location": location})
