@@ -57,8 +57,10 @@ def model_edit(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 
 @http.page("models.read")
-def version_detail(request: HttpRequest, version_id: UUID) -> HttpResponse:
-    version = get_object_or_404(ModelVersion.objects.with_lineage().prefetch_related("importances"), pk=version_id)
+def version_detail(request: HttpRequest, model_version_id: UUID) -> HttpResponse:
+    version = get_object_or_404(
+        ModelVersion.objects.with_lineage().prefetch_related("importances"), pk=model_version_id
+    )
     tab = request.GET.get("tab", "")
     context = {
         "version": version,
@@ -72,8 +74,8 @@ def version_detail(request: HttpRequest, version_id: UUID) -> HttpResponse:
 
 
 @http.page("models.read", methods=["GET", "HEAD"])
-def version_artifact(request: HttpRequest, version_id: UUID) -> FileResponse:
-    version = get_object_or_404(ModelVersion.objects.select_related("model"), pk=version_id)
+def version_artifact(request: HttpRequest, model_version_id: UUID) -> FileResponse:
+    version = get_object_or_404(ModelVersion.objects.select_related("model"), pk=model_version_id)
     return downloads.artifact_response(version)
 
 

@@ -93,6 +93,12 @@ def leaderboard_chart(trials: Sequence[Trial]) -> charts.Comparison | None:
     )
 
 
+def chart_note(metrics: Sequence[MetricName]) -> str:
+    """How to read the chart of the metric that decides."""
+    better = "lower" if metrics and metrics[0].lower_is_better else "higher"
+    return f"mean over the folds with its 95 % interval; {better} is better"
+
+
 def create_example() -> str:
     """The call that starts a run, to copy."""
     return f"""curl {settings.PUBLIC_URL}/api/v1/training-runs/ \\

@@ -85,10 +85,10 @@ def _target_column(new: NewRun) -> Column:
 
 def _require_predictable(column: Column, row_count: int | None) -> None:
     """Refuse at once what planning would refuse in the job, as far as the column's statistics tell."""
-    if column.kind in UNPREDICTABLE_KINDS:
-        raise refusals.TargetNotPredictable(field="target", target=column.name, kind=column.kind)
     if column.missing_count == row_count:
         raise refusals.TargetAllNull(field="target", target=column.name)
+    if column.kind in UNPREDICTABLE_KINDS:
+        raise refusals.TargetNotPredictable(field="target", target=column.name, kind=column.kind)
     if column.distinct_count == 1:
         top = column.profile.get("top") or [{"value": column.minimum}]
         raise refusals.TargetConstant(field="target", target=column.name, value=repr(top[0]["value"]))

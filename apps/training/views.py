@@ -62,13 +62,15 @@ def _created(request: HttpRequest, form: RunForm) -> TrainingRun | None:
 def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
     run = get_object_or_404(TrainingRun.objects.with_context(), pk=run_id)
     trials = queries.leaderboard(run)
+    metrics = queries.metrics_of(trials)
     tab = request.GET.get("tab", "")
     context = {
         "run": run,
         "trials": trials,
         "best": next((trial for trial in trials if trial.is_best), None),
-        "metrics": queries.metrics_of(trials),
+        "metrics": metrics,
         "chart": queries.leaderboard_chart(trials),
+        "chart_note": queries.chart_note(metrics),
         "fold_numbers": range(1, run.folds + 1),
         "columns": list(run.columns.all()),
         f"is_{tab if tab in RUN_TABS else RUN_TABS[0]}": True,
