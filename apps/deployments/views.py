@@ -106,12 +106,12 @@ def _tab_context(deployment: Deployment, tab: str) -> dict[str, Any]:
 
 
 def _chosen_version(request: HttpRequest) -> ModelVersion | None:
-    """The version that a link from its page names; one that is not there is simply not chosen."""
+    """The version that a link from its page names, else the newest one."""
+    versions = ModelVersion.objects.select_related("model")
     try:
-        version_id = UUID(request.GET.get("version", ""))
-    except ValueError:
-        return None
-    return ModelVersion.objects.select_related("model").filter(pk=version_id).first()
+        return versions.filter(pk=UUID(request.GET["version"])).first()
+    except (KeyError, ValueError):
+        return versions.order_by("-id").first()
 
 
 def _deployment(deployment_id: UUID) -> Deployment:
