@@ -75,6 +75,18 @@ async def test_what_a_killed_program_started_dies_with_it(supervisor: Supervisor
     await until(lambda: not is_alive(child))
 
 
+async def test_a_deferred_program_starts_when_the_others_are_ready(supervisor: Supervisor) -> None:
+    started_before_ready = []
+
+    async def is_ready() -> bool:
+        started_before_ready.append("late" in supervisor.pids())
+        return len(started_before_ready) == 3
+
+    await supervisor.start([Program("late", SLEEPER, is_deferred=True), Program("early", SLEEPER, is_ready=is_ready)])
+    assert started_before_ready == [False, False, False]
+    await until(lambda: "late" in supervisor.pids())
+
+
 async def test_a_program_that_ignores_its_signal_is_killed_after_its_grace(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, tmp_path)
     await supervisor.start([Program("stubborn", STUBBORN, grace_s=0.2)])

@@ -45,6 +45,7 @@ class Instance:
             holder = self.holder()
             raise AlreadyRunning(holder.get("pid"), holder.get("url")) from None
         self._lock = lock
+        self.announce("which is still starting")
 
     def announce(self, url: str) -> None:
         self._holder_file.write_text(json.dumps({"pid": os.getpid(), "url": url}))

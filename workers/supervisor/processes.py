@@ -32,6 +32,7 @@ class Program:
     name: str
     command: Sequence[str]
     is_ready: Probe | None = None
+    is_deferred: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     sockets: Sequence[int] = ()
@@ -160,13 +161,18 @@ class Supervisor:
         self._rotation: asyncio.Task[None] | None = None
 
     async def start(self, programs: Sequence[Program], deadline_s: float = 60.0) -> None:
-        """Start these together and return when all of them are ready; they are kept running from then on."""
+        """Start these together and return when all of them are ready; they are kept running from then on.
+
+        Deferred ones start when the others are ready, so that on a small machine they do not slow those down.
+        """
         self._rotation = self._rotation or asyncio.create_task(self._rotate())
         stage = [self._keeper(program) for program in programs]
         self._stages.append(stage)
-        for keeper in stage:
-            keeper.begin()
-        await asyncio.gather(*(keeper.until_ready(deadline_s) for keeper in stage))
+        for is_deferred in (False, True):
+            keepers = [keeper for keeper in stage if keeper.program.is_deferred is is_deferred]
+            for keeper in keepers:
+                keeper.begin()
+            await asyncio.gather(*(keeper.until_ready(deadline_s) for keeper in keepers))
 
     async def stop(self) -> None:
         while self._stages:

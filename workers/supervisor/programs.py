@@ -13,7 +13,11 @@ from workers.supervisor.processes import Program
 from workers.supervisor.state import ROOT
 
 PYTHON = sys.executable
-QUEUES = "default,data,training,llm,notify"
+WORKER = [
+    *("-Q", "default,data,training,llm,notify", "--concurrency", "2"),
+    # Only one worker listens here; there is nobody to gossip with.
+    *("--without-gossip", "--without-mingle"),
+]
 # Nothing stands in front of it, so a forwarded address would be whatever the client claims.
 WEB = [
     *("-m", "uvicorn", "config.asgi:application", "--lifespan", "on", "--no-proxy-headers"),
@@ -42,25 +46,25 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
     """Every process of the application; `LLM_URL` set to nothing leaves the model server out."""
     env = {**os.environ, **variables, "SUPERVISOR_PID": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
 
-    def program(name: str, *arguments: str) -> Program:
-        return Program(name, [PYTHON, *arguments], env=env, cwd=ROOT)
+    def program(name: str, *arguments: str, is_deferred: bool = False) -> Program:
+        return Program(name, [PYTHON, *arguments], env=env, cwd=ROOT, is_deferred=is_deferred)
 
     def server(program: Program, listener: socket.socket) -> Program:
         command = [*program.command, "--fd", str(listener.fileno())]
         return replace(program, command=command, sockets=[listener.fileno()], is_ready=http_ok(port_of(listener)))
 
-    model_server = server(program("llm", "-m", "workers.llm"), sockets.llm)
+    # The rest works without the model, so nobody waits for it to load.
+    model_server = replace(server(program("llm", "-m", "workers.llm", is_deferred=True), sockets.llm), is_ready=None)
     return [
         server(program("web", *WEB), sockets.public),
         server(program("edge", "-m", "workers.edge"), sockets.edge),
-        program(
-            "worker", *celery("worker", "-Q", QUEUES, "--concurrency", "2", "--without-gossip", "--without-mingle")
-        ),
-        program("beat", *celery("beat", "--schedule", f"{variables['STATE_DIR']}/beat", "--pidfile=")),
-        program("sink", "-m", "workers.sink"),
         program("scaler", "-m", "workers.scaler"),
-        # The rest works without the model, so nobody waits for it to load.
-        *([replace(model_server, is_ready=None)] if variables["LLM_URL"] else []),
+        program("sink", "-m", "workers.sink"),
+        program("worker", *celery("worker", *WORKER), is_deferred=True),
+        program(
+            "beat", *celery("beat", "--schedule", f"{variables['STATE_DIR']}/beat", "--pidfile="), is_deferred=True
+        ),
+        *([model_server] if variables["LLM_URL"] else []),
     ]
 
 
