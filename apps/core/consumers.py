@@ -6,7 +6,7 @@ from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
-from apps.core.live import group_name
+from apps.core.live_channel import group_name
 
 MAX_TOPICS = 200
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from apps.core import live
+from apps.core.live_channel import publish_raw
 
 INTERVAL_S = 1.0
 
@@ -24,6 +24,6 @@ class Doorbell:
         self._rung_at = {bell: at for bell, at in self._rung_at.items() if now - at < INTERVAL_S}
         due = self._waiting - self._rung_at.keys()
         for organization_id, topic in sorted(due):
-            live.publish_raw(client, organization_id, topic)
+            publish_raw(client, organization_id, topic)
         self._rung_at.update(dict.fromkeys(due, now))
         self._waiting -= due
