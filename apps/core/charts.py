@@ -100,6 +100,7 @@ class TimeSeries:
     y_ticks: tuple[Tick, ...]
     markers: tuple[Tick, ...]
     has_area: bool
+    is_empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +168,13 @@ def nice_step(span: float, intervals: int) -> float:
     return next(factor * power for factor in (1, 2, 2.5, 5, 10, 20) if factor * power * intervals >= span * (1 - 1e-9))
 
 
-def nice_ticks(low: float, high: float, intervals: int = 4) -> list[float]:
-    """Round values that enclose `low` to `high`; at least two."""
+def nice_ticks(low: float, high: float, intervals: int = 4, least_step: float = 0.0) -> list[float]:
+    """Round values that enclose `low` to `high`; at least two, and no closer than `least_step`."""
     if not high > low:
         low, high = min(low, 0.0), max(high, 0.0)
     if high == low:
         high = low + 1.0
-    step = nice_step(high - low, intervals)
+    step = max(nice_step(high - low, intervals), least_step)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [number * step for number in range(first, last + 1)]
 
@@ -203,7 +204,7 @@ def time_series(
     bottom = height - 20.0
     start, end = (times[0], times[-1]) if times else (datetime.min, datetime.min)
     known = [value for one in series for value in one.values if value is not None]
-    ticks = nice_ticks(*_bounds(known, low))
+    ticks = _value_ticks(known, low)
 
     def across(at: datetime) -> float:
         return 50.0 if end == start else 100.0 * ((at - start) / (end - start))
@@ -225,6 +226,7 @@ def time_series(
         y_ticks=tuple(Tick(down(value), text(value)) for value in ticks),
         markers=tuple(Tick(across(one.at), one.label) for one in markers if start <= one.at <= end),
         has_area=area and len(series) == 1,
+        is_empty=not known,
     )
 
 
@@ -235,9 +237,11 @@ def _check_lengths(times: Sequence[datetime], series: Sequence[Series]) -> None:
         raise ValueError(f"More than {SERIES_COLOURS} series cannot be told apart.")
 
 
-def _bounds(known: Sequence[float], low: float | None) -> tuple[float, float]:
+def _value_ticks(known: Sequence[float], low: float | None) -> list[float]:
     least, most = (min(known), max(known)) if known else (0.0, 1.0)
-    return (least if low is None else min(least, low)), most
+    # Whole numbers are counts, and an axis of counts has no halves.
+    least_step = 1.0 if all(float(value).is_integer() for value in known) else 0.0
+    return nice_ticks(least if low is None else min(least, low), most, least_step=least_step)
 
 
 def _time_rows(times: Sequence[datetime], series: Sequence[Series], text: Format) -> list[Row]:
@@ -315,7 +319,7 @@ def bar_chart(
 ) -> BarChart:
     """Vertical bars on a value axis that includes zero."""
     bottom = height - 20.0
-    ticks = nice_ticks(*_bounds([value for _, value in items], 0.0))
+    ticks = _value_ticks([value for _, value in items], 0.0)
 
     def down(value: float) -> float:
         return bottom - (value - ticks[0]) / (ticks[-1] - ticks[0]) * (bottom - TOP)

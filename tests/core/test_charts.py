@@ -41,6 +41,17 @@ def test_ticks_are_round_numbers() -> None:
     assert charts.nice_ticks(-3, 6) == [-5.0, -2.5, 0.0, 2.5, 5.0, 7.5]
 
 
+def test_an_axis_of_counts_has_no_halves() -> None:
+    chart = charts.time_series("Calls", times(2), [charts.Series("Calls", [0, 1])])
+
+    assert [tick.label for tick in chart.y_ticks] == ["0", "1"]
+
+
+def test_a_chart_whose_every_value_is_missing_is_empty_and_one_of_zeros_is_not() -> None:
+    assert charts.time_series("x", times(2), [charts.Series("a", [None, None])]).is_empty
+    assert not charts.time_series("x", times(2), [charts.Series("a", [0, None])]).is_empty
+
+
 def test_ticks_of_a_constant_include_zero() -> None:
     assert charts.nice_ticks(7.0, 7.0)[0] == 0.0
     assert charts.nice_ticks(0.0, 0.0) == [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.utils.datastructures import MultiValueDict
 
-from apps.core import charts, formatting
+from apps.core import charts, formatting, time_ranges
 from apps.core.actors import Actor
 from apps.core.paging import Page
 from apps.core.styleguide.forms import SampleForm, SampleUpload
@@ -127,6 +127,7 @@ def catalogue(now: datetime) -> dict[str, Any]:
         "statuses": ["queued", "running", "succeeded", "failed", "cancelled", "degraded", "ready", "unheard_of"],
         "status_options": [("running", "Running", 1), ("succeeded", "Succeeded", 212), ("failed", "Failed", 7)],
         "log_lines": log_lines(now),
+        "range": time_ranges.WEEK,
         "latency": latency_chart(),
         "predictions": predictions_chart(),
         "no_errors": empty_chart(),
