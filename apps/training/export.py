@@ -167,7 +167,9 @@ def _add_forest(graph: _Graph, trees: Sequence[forests.Tree], outputs: int, matr
     # Summed around zero, because single precision keeps only seven digits of a large number plus small ones.
     centres = [tree.scores[tree.is_leaf].mean(axis=0) for tree in trees]
     scores = np.concatenate([tree.scores - centre for tree, centre in zip(trees, centres, strict=True)])
-    scored, output_ids = np.nonzero(is_leaf[:, None] & (scores != 0))
+    counts = is_leaf[:, None] & (scores != 0)
+    counts[is_leaf & ~counts.any(axis=1), 0] = True  # ONNX Runtime misreads a leaf that scores nothing
+    scored, output_ids = np.nonzero(counts)
     left, right = (
         np.where(is_leaf, 0, np.concatenate([getattr(t, side) for t in trees])) for side in ("left", "right")
     )

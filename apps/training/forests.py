@@ -37,7 +37,9 @@ def round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     """The largest float32 that is not above each threshold."""
     limits = np.finfo(np.float32)
     nearest = np.clip(threshold, limits.min, limits.max).astype(np.float32)
-    return np.where(nearest > threshold, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    with np.errstate(over="ignore"):  # nothing finite lies below the lowest float32
+        below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest > threshold, below, nearest)
 
 
 def extra_trees(estimator: Any) -> list[Tree]:
