@@ -13,11 +13,8 @@ from workers.supervisor.processes import Program
 from workers.supervisor.state import ROOT
 
 PYTHON = sys.executable
-WORKER = [
-    *("-Q", "default,data,training,llm,notify", "--concurrency", "2"),
-    # Only one worker listens here; there is nobody to gossip with.
-    *("--without-gossip", "--without-mingle"),
-]
+# Training takes minutes of a processor; quick work does not wait behind it.
+QUICK_QUEUES, SLOW_QUEUES = "default,data,llm,notify", "training"
 # Nothing stands in front of it, so a forwarded address would be whatever the client claims.
 WEB = [
     *("-m", "uvicorn", "config.asgi:application", "--lifespan", "on", "--no-proxy-headers"),
@@ -60,12 +57,17 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
         server(program("edge", "-m", "workers.edge"), sockets.edge),
         program("scaler", "-m", "workers.scaler"),
         program("sink", "-m", "workers.sink"),
-        program("worker", *celery("worker", *WORKER), is_deferred=True),
+        program("worker", *worker(QUICK_QUEUES, processes=3), is_deferred=True),
+        program("trainer", *worker(SLOW_QUEUES, processes=1), is_deferred=True),
         program(
             "beat", *celery("beat", "--schedule", f"{variables['STATE_DIR']}/beat", "--pidfile="), is_deferred=True
         ),
         *([model_server] if variables["LLM_URL"] else []),
     ]
+
+
+def worker(queues: str, *, processes: int) -> Sequence[str]:
+    return celery("worker", "-Q", queues, "--concurrency", str(processes), "--without-gossip", "--without-mingle")
 
 
 def celery(*arguments: str) -> Sequence[str]:

@@ -16,7 +16,7 @@ from workers.supervisor.terminal import complain, say
 
 async def create_sample(installation: Installation) -> None:
     """Run the main job once, on the terminal. Without it everything else works, so a failure is told and survived."""
-    if sample_file(installation).exists():
+    if "curl" in sample(installation):
         return
     say("Creating the sample organizations and running the main job")
     command = [sys.executable, str(ROOT / "manage.py"), "create_sample"]
@@ -28,10 +28,9 @@ async def create_sample(installation: Installation) -> None:
 def greeting(installation: Installation) -> str:
     """Address, logins, token and a call that works, as far as the sample has them."""
     url = installation.variables["PUBLIC_URL"]
-    file = sample_file(installation)
-    sample: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    lines = ["", f"Modelyard is ready: {url}", *logins(sample), *token(sample)]
-    if curl := sample.get("curl"):
+    known = sample(installation)
+    lines = ["", f"Modelyard is ready: {url}", *logins(known), *token(known)]
+    if curl := known.get("curl"):
         lines += ["", "A prediction:", "", str(curl)]
     return "\n".join([*lines, "", f"Logs: {installation.state.logs}    Ctrl-C stops it"])
 
@@ -49,5 +48,8 @@ def token(sample: dict[str, Any]) -> list[str]:
     return [f"  {'acme API token':<16} {tokens['owner']}"] if "owner" in tokens else []
 
 
-def sample_file(installation: Installation) -> Path:
-    return installation.state.folder / "sample.json"
+def sample(installation: Installation) -> dict[str, Any]:
+    """What the first run wrote down; the call in it comes last, when the main job is through."""
+    file: Path = installation.state.folder / "sample.json"
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return known

@@ -84,7 +84,8 @@ def _deploy(api: Client, version_id: str, report: Report) -> dict[str, Any]:
 def example_request(api: Client, dataset_version_id: str, version_id: str) -> dict[str, Any]:
     """An inference request (Open Inference Protocol) for the first row of the dataset version."""
     signature = api.get(f"/api/v1/model-versions/{version_id}/")["signature"]
-    row = api.get(f"/api/v1/dataset-versions/{dataset_version_id}/rows/?limit=1")["rows"][0]
+    table = api.get(f"/api/v1/dataset-versions/{dataset_version_id}/rows/?limit=1")
+    row = dict(zip(table["columns"], table["rows"][0], strict=True))
     inputs = [
         {"name": column["name"], "shape": [1], "datatype": column["datatype"], "data": [row[column["name"]]]}
         for column in signature["inputs"]
@@ -93,8 +94,8 @@ def example_request(api: Client, dataset_version_id: str, version_id: str) -> di
 
 
 def _metered(api: Client) -> int:
-    totals = {total["meter"]: total["quantity"] for total in api.get("/api/v1/usage/")["totals"]}
-    return totals.get("predictions", 0)
+    meters = api.get("/api/v1/usage/?range=24h&meter=predictions")["meters"]
+    return sum(meter["quantity"] for meter in meters)
 
 
 def _part(report: Report, start: float, end: float, label: str) -> Report:

@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Create the operator, acme and globex, build the sample project, and write the logins to a file."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--output", type=Path, default=settings.BASE_DIR / ".data" / "sample.json")
+        parser.add_argument("--output", type=Path, default=settings.STATE_DIR / "sample.json")
 
     def handle(self, *args: Any, output: Path, **options: Any) -> None:
         sample = cast.create()
