@@ -1,22 +1,16 @@
-"""The artifact of a version as a file that a browser saves and never runs."""
+"""The artifact of a version, to be saved."""
 
 from __future__ import annotations
 
-from django.http import FileResponse
-
-from apps.core import storage
+from apps.core.downloads import Download, attachment
 from apps.registry.models import ModelVersion
 
 
-def artifact_response(version: ModelVersion) -> FileResponse:
-    response = FileResponse(
-        storage.open_stream(version.artifact_path),
-        as_attachment=True,
+def artifact_response(version: ModelVersion) -> Download:
+    return attachment(
+        version.artifact_path,
         filename=version.file_name,
         content_type="application/octet-stream",
+        size_bytes=version.size_bytes,
+        sha256=version.artifact_sha256,
     )
-    response["Content-Length"] = str(version.size_bytes)
-    response["ETag"] = f'"{version.artifact_sha256}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "sandbox"
-    return response

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from apps.core import http, paging
+from apps.core.downloads import Download
+from apps.core.forms import submit
 from apps.registry import downloads, queries, services
 from apps.registry.enums import TaskName
 from apps.registry.forms import DescriptionForm
@@ -36,7 +39,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
 @http.page("models.read")
 def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
     model = get_object_or_404(queries.models_with_latest_version(), pk=model_id)
-    versions = model.versions.with_lineage()
+    versions = ModelVersion.objects.filter(model=model).with_lineage()
     context = {
         "model": model,
         "page": paging.newest_first(versions, request.GET.get("cursor", "")),
@@ -49,11 +52,11 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def model_edit(request: HttpRequest, model_id: UUID) -> HttpResponse:
     model = get_object_or_404(Model, pk=model_id)
     form = DescriptionForm(request.POST or None, initial={"description": model.description})
-    if request.method == "POST" and form.is_valid():
-        services.describe_model(model, form.cleaned_data["description"], by=request.actor)
+    described = request.method == "POST" and submit(form, partial(services.describe_model, model, by=request.actor))
+    if described:
         return http.redirect(request, http.link(request.organization, "registry:model-detail", model.pk))
-    status = 422 if form.errors else 200
-    return render(request, "registry/model_edit.html", {"model": model, "form": form}, status=status)
+    context = {"model": model, "form": form}
+    return render(request, "registry/model_edit.html", context, status=422 if form.errors else 200)
 
 
 @http.page("models.read")
@@ -74,7 +77,7 @@ def version_detail(request: HttpRequest, model_version_id: UUID) -> HttpResponse
 
 
 @http.page("models.read", methods=["GET", "HEAD"])
-def version_artifact(request: HttpRequest, model_version_id: UUID) -> FileResponse:
+def version_artifact(request: HttpRequest, model_version_id: UUID) -> Download:
     version = get_object_or_404(ModelVersion.objects.select_related("model"), pk=model_version_id)
     return downloads.artifact_response(version)
 

@@ -19,7 +19,7 @@ class TrainingRunAdmin(ConsoleAdmin):
 
     @admin.display(ordering="job__error_code")
     def error(self, run: TrainingRun) -> str:
-        return run.job.error_code if run.job else ""
+        return run.job.error_code
 
 
 @admin.register(Trial)

@@ -30,8 +30,7 @@ class TrainingRun(tenancy.TenantModel):
         default=5, validators=[MinValueValidator(MIN_FOLDS), MaxValueValidator(MAX_FOLDS)]
     )
     seed = models.PositiveIntegerField(default=0)
-    # Empty only inside the transaction that creates both the run and its job.
-    job = models.OneToOneField(Job, null=True, on_delete=models.PROTECT, related_name="training_run")
+    job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="training_run")
     model_version = models.OneToOneField(
         ModelVersion, null=True, on_delete=models.SET_NULL, related_name="training_run"
     )
@@ -55,12 +54,12 @@ class TrainingRun(tenancy.TenantModel):
     @property
     def status(self) -> str:
         """A run's status is its job's."""
-        return self.job.status if self.job else "pending"
+        return self.job.status
 
     @property
     def left_s(self) -> float | None:
         """Seconds to its end at the pace so far; None while that is unknown."""
-        return self.job.eta.total_seconds() if self.job and self.job.eta else None
+        return self.job.eta.total_seconds() if self.job.eta else None
 
     @property
     def best_trial(self) -> Trial | None:

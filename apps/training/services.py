@@ -39,7 +39,7 @@ class NewRun:
 def create_run(new: NewRun, *, by: Actor) -> TrainingRun:
     """Start training. Raises `DatasetNotReady`, `TargetNotAColumn`, `ModelTaskDiffers`, `UntrainableData`."""
     _require_trainable(new)
-    run = TrainingRun.objects.create(
+    run = TrainingRun(
         name=new.name,
         model_name=new.model_name or new.name,
         dataset_version=new.dataset_version,
@@ -50,7 +50,7 @@ def create_run(new: NewRun, *, by: Actor) -> TrainingRun:
         seed=new.seed,
     )
     run.job = jobs.submit_job(JOB_KIND, {"run_id": str(run.pk)}, by=by, label=f"Train {run.name}", subject=run)
-    run.save(update_fields=["job"])
+    run.save()
     audit.record(
         by, "training_run.created", run, {"dataset_version": str(new.dataset_version.pk), "target": new.target}
     )

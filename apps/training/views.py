@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 
 from apps.core import http, paging
-from apps.core.errors import DomainError
+from apps.core.forms import submit
 from apps.training import queries, services
 from apps.training.forms import RunForm
 from apps.training.models import TrainingRun
@@ -31,14 +32,19 @@ def run_list(request: HttpRequest) -> HttpResponse:
 
 @http.page("training.write")
 def run_create(request: HttpRequest) -> HttpResponse:
+    """A new run, on the dataset version that the address or the form names."""
     data = request.POST if request.method == "POST" else None
-    version = queries.version_chosen((data or request.GET).get("version", ""))
+    typed = request.POST if data is not None else request.GET
+    version = queries.version_chosen(typed.get("dataset_version") or typed.get("version", ""))
     form = RunForm(data, version=version, initial=_initial(request.GET))
-    if data is not None and form.is_valid() and (run := _created(request, form)):
+    if data is not None and (run := submit(form, partial(_create, request))):
         return http.redirect(request, http.link(request.organization, "training:run-detail", run.pk))
-    status = 422 if form.errors else 200
     context = {"form": form, "has_versions": queries.trainable_versions().exists()}
-    return render(request, "training/run_create.html", context, status=status)
+    return render(request, "training/run_create.html", context, status=422 if form.errors else 200)
+
+
+def _create(request: HttpRequest, **values: Any) -> TrainingRun:
+    return services.create_run(services.NewRun(**values), by=request.actor)
 
 
 def _initial(parameters: QueryDict) -> dict[str, Any]:
@@ -47,15 +53,6 @@ def _initial(parameters: QueryDict) -> dict[str, Any]:
     if "candidates" in typed:
         typed["candidates"] = parameters.getlist("candidates")
     return typed
-
-
-def _created(request: HttpRequest, form: RunForm) -> TrainingRun | None:
-    """The run that the form asks for, or None with the refusal beside its field."""
-    try:
-        return services.create_run(form.new_run(), by=request.actor)
-    except DomainError as error:
-        form.add_error(form.field_of(error), error.message)
-        return None
 
 
 @http.page("training.read")

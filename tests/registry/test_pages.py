@@ -57,7 +57,7 @@ def test_a_version_shows_metrics_signature_lineage_and_how_to_use_it(as_viewer: 
     overview = text_of(as_viewer.get(address))
     for said in ("ROC AUC", "0.88 to 0.92", "leaving data", f"/o/acme/training/{version.training_run_id}/", "Download"):
         assert said in overview
-    assert "?version=" not in overview, "a viewer is offered to deploy"
+    assert "deployments/new/" not in overview, "a viewer is offered to deploy"
     signature = text_of(as_viewer.get(f"{address}?tab=signature"))
     assert all(column["name"] in signature for column in version.signature["inputs"])
     used = text_of(as_viewer.get(f"{address}?tab=use"))

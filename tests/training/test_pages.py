@@ -23,7 +23,7 @@ def text_of(response: Any) -> str:
 
 
 def filled(version: Any, **changes: Any) -> dict[str, Any]:
-    values = {"version": str(version.pk), "target": "species", "name": "garden", "candidates": ["linear"], "folds": 3}
+    values = {"dataset_version": str(version.pk), "target": "species", "name": "garden", "candidates": ["linear"], "folds": 3}
     return {**values, **changes}
 
 

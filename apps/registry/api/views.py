@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -8,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.api.views import ModelApi
+from apps.core.downloads import Download
 from apps.registry import downloads, queries, services
 from apps.registry.api import serializers
 from apps.registry.models import ModelVersion
@@ -39,6 +39,6 @@ class ModelVersionsApi(ModelApi):
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"])
-    def artifact(self, request: Request, pk: str) -> HttpResponse:
+    def artifact(self, request: Request, pk: str) -> Download:
         """The ONNX file, as an attachment."""
         return downloads.artifact_response(self.get_object())

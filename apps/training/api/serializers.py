@@ -78,7 +78,9 @@ class TrainingRunDetailSerializer(TrainingRunSerializer):
 
 
 class NewTrainingRunSerializer(serializers.Serializer):
-    dataset_version = serializers.PrimaryKeyRelatedField(queryset=DatasetVersion.objects.select_related("dataset"))
+    dataset_version: serializers.PrimaryKeyRelatedField[DatasetVersion] = serializers.PrimaryKeyRelatedField(
+        queryset=DatasetVersion.objects.select_related("dataset")
+    )
     target = serializers.CharField(max_length=200, trim_whitespace=False)
     name = serializers.CharField(max_length=80)
     model_name = serializers.CharField(max_length=80, required=False, help_text="The run's name unless given.")

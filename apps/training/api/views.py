@@ -47,4 +47,5 @@ class TrainingRunApi(ModelApi):
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop a waiting run at once, a running one after the fold it is in."""
-        return Response(self.get_serializer(services.cancel_run(self.get_object(), by=self.actor)).data)
+        services.cancel_run(self.get_object(), by=self.actor)
+        return Response(self.get_serializer(self.get_object()).data)
