@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from apps.registry.signature import Task
 
 NO_CHILD = -1
+LIGHTGBM_ZERO = float(np.float32(1e-35))  # kZeroThreshold in LightGBM's meta.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,14 @@ def lightgbm(estimator: LGBMModel, task: Task, outputs: int) -> list[Tree]:
     ]
 
 
+def _beside_zero(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
+    """LightGBM reads every number within 1e-35 of zero as zero; a threshold in that range separates its two ends."""
+    negative = (threshold >= -LIGHTGBM_ZERO) & (threshold < 0)
+    positive = (threshold >= 0) & (threshold < LIGHTGBM_ZERO)
+    below = np.nextafter(-LIGHTGBM_ZERO, -np.inf)
+    return np.where(negative, below, np.where(positive, LIGHTGBM_ZERO, threshold))
+
+
 def _fields(block: str) -> dict[str, str]:
     lines = block.split("\n\n", 1)[0].splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
@@ -81,13 +90,12 @@ def _lightgbm_tree(fields: dict[str, str], output: int, outputs: int) -> Tree:
     inner = len(leaves) - 1
     left, right = (_numbers(fields.get(side, ""), np.int64) for side in ("left_child", "right_child"))
     no_child = np.full(len(leaves), NO_CHILD, dtype=np.int64)
+    threshold = _beside_zero(_numbers(fields.get("threshold", ""), np.float64))
     scores = np.zeros((inner + len(leaves), outputs))
     scores[inner:, output] = leaves
     return Tree(
         feature=np.concatenate([_numbers(fields.get("split_feature", ""), np.int64), np.zeros_like(no_child)]),
-        threshold=round_down(
-            np.concatenate([_numbers(fields.get("threshold", ""), np.float64), np.zeros(len(leaves))])
-        ),
+        threshold=round_down(np.concatenate([threshold, np.zeros(len(leaves))])),
         left=np.concatenate([np.where(left < 0, inner + ~left, left), no_child]),
         right=np.concatenate([np.where(right < 0, inner + ~right, right), no_child]),
         scores=scores,

@@ -187,7 +187,7 @@ TEXTS = st.one_of(st.none(), st.sampled_from(["a", "b", "ü", "日本", "rare"])
 
 @st.composite
 def frames(draw: st.DrawFn) -> pl.DataFrame:
-    rows = draw(st.integers(20, 40))
+    rows, classes = draw(st.integers(20, 40)), draw(st.integers(2, 3))
 
     def column(values: st.SearchStrategy[Any], dtype: Any) -> pl.Series:
         return pl.Series(draw(st.lists(values, min_size=rows, max_size=rows)), dtype=dtype)
@@ -199,7 +199,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
             "flag": column(st.one_of(st.none(), st.booleans()), pl.Boolean),
             "text": column(TEXTS, pl.String),
             "anchor": pl.Series(np.arange(rows) % 5),
-            "class": pl.Series([("no", "yes", "maybe")[i % draw(st.integers(2, 3))] for i in range(rows)]),
+            "class": pl.Series([("no", "yes", "maybe")[i % classes] for i in range(rows)]),
             "value": column(st.floats(-1e5, 1e5), pl.Float64),
         }
     )
