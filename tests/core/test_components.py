@@ -275,6 +275,12 @@ def test_progress_says_its_step_and_what_is_left() -> None:
     assert "about 1 m 24 s left" in html
 
 
+def test_progress_of_something_without_an_estimate_tells_none() -> None:
+    html = render("{% progress job.progress left_s=job.eta.total_seconds %}", job={"progress": 0.5, "eta": None})
+
+    assert "left" not in html.replace("progress-left", "")
+
+
 def test_a_status_is_an_icon_and_a_word_even_if_nobody_knows_it() -> None:
     html = render('{% status "half_baked" %}')
 
@@ -287,6 +293,7 @@ def test_nothing_measured_is_a_dash_and_never_zero() -> None:
     filters = ["bytes", "count", "signif", "percent", "duration_ms", "money_micro_usd", "when", "exactly"]
 
     assert {render(f"{{{{ value|{name} }}}}", value=None) for name in filters} == {formatting.ABSENT}
+    assert {render(f"{{{{ absent.attribute|{name} }}}}") for name in filters} == {formatting.ABSENT}
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 500])

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from apps.core import charts, formatting, time_ranges
 from apps.core.paging import Page
-from apps.core.templatetags.core import query
+from apps.core.templatetags.core import known, query
 
 register = template.Library()
 
@@ -178,7 +178,7 @@ def tabs(content: str, label: str) -> SafeString:
 
 @register.inclusion_tag("core/components/tab.html")
 def tab(label: str, href: str, current: bool = False, count: int | None = None) -> dict[str, Any]:
-    return {"label": label, "href": href, "current": current, "count": count}
+    return {"label": label, "href": href, "current": current, "count": known(count)}
 
 
 ERRORS = {
@@ -340,6 +340,7 @@ def progress(
 
     Tones: none while it runs, success, danger.
     """
+    share, left_s = known(share), known(left_s)
     return {
         "label": label,
         "value": None if share is None else round(min(max(share, 0.0), 1.0) * 100, 1),

@@ -91,40 +91,45 @@ def status(value: Any, label: str = "", plain: bool = False) -> dict[str, Any]:
     return {"tone": tone_of(text), "label": label or text.replace("_", " ").capitalize(), "plain": plain}
 
 
+def known(value: Any) -> Any:
+    """None for what is missing too: Django hands a tag or filter an empty string where an attribute does not exist."""
+    return None if value == "" else value
+
+
 @register.filter(name="bytes")
 def bytes_(size: float | None) -> str:
-    return formatting.format_bytes(size)
+    return formatting.format_bytes(known(size))
 
 
 @register.filter
 def count(number: float | None) -> str:
-    return formatting.format_count(number)
+    return formatting.format_count(known(number))
 
 
 @register.filter
 def signif(number: float | None, digits: int = 4) -> str:
-    return formatting.format_significant(number, digits)
+    return formatting.format_significant(known(number), digits)
 
 
 @register.filter
 def percent(share: float | None, digits: int = 3) -> str:
-    return formatting.format_percent(share, digits)
+    return formatting.format_percent(known(share), digits)
 
 
 @register.filter
 def duration_ms(milliseconds: float | None) -> str:
-    return formatting.format_duration(milliseconds)
+    return formatting.format_duration(known(milliseconds))
 
 
 @register.filter
 def money_micro_usd(micro_usd: int | None) -> str:
-    return formatting.format_money(micro_usd)
+    return formatting.format_money(known(micro_usd))
 
 
 @register.filter
 def when(at: datetime | None) -> str:
     """A `<time>`: relative to now, the exact moment on hover."""
-    if at is None:
+    if not at:
         return formatting.ABSENT
     local = timezone.localtime(at)
     relative = formatting.format_relative(local, timezone.localtime())
@@ -135,7 +140,7 @@ def when(at: datetime | None) -> str:
 @register.filter
 def exactly(at: datetime | None) -> str:
     """A `<time>` with the exact moment, for logs and trails."""
-    if at is None:
+    if not at:
         return formatting.ABSENT
     local = timezone.localtime(at)
     return format_html('<time datetime="{}">{}</time>', at.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"))
