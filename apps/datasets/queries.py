@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.core import charts, storage
-from apps.core.formatting import ABSENT, format_count, format_significant
+from apps.core.formatting import ABSENT, format_count, format_percent, format_significant
 from apps.core.paging import Page
 from apps.datasets import errors
 from apps.datasets.enums import ColumnKind
@@ -25,7 +25,6 @@ WARNINGS = {
     "all_null": "Every cell is empty",
     "constant": "Always the same value",
     "mostly_null": "Mostly empty",
-    "id_like": "Names its row",
     "mixed": "Mostly numbers, but some cells are text",
 }
 
@@ -93,7 +92,7 @@ def _shown(column: Column, row_count: int) -> ShownColumn:
         minimum=_shown_value(column.minimum),
         quantiles=[_shown_value(column.profile["quantiles"].get(share)) for share in QUANTILES_SHOWN],
         maximum=_shown_value(column.maximum),
-        warnings=[WARNINGS[code] for code in column.warnings],
+        warnings=[WARNINGS[code] for code in column.warnings if code in WARNINGS],
     )
 
 
@@ -103,10 +102,12 @@ def distribution(column: Column, row_count: int) -> charts.Histogram | None:
     if histogram := column.profile["histogram"]:
         return _histogram(label, histogram["edges"], histogram["counts"])
     top = [(_shown_value(one["value"]), one["count"]) for one in column.profile["top"][:BARS]]
-    rest = row_count - column.missing_count - sum(count for _, count in top)
     if not top or top[0][1] == 1:
         return None
-    return charts.category_histogram(label, [*top, ("other values", rest)] if rest else top)
+    present = row_count - column.missing_count
+    rest = present - sum(count for _, count in top)
+    chart = charts.category_histogram(label, [*top, ("other values", rest)] if rest else top)
+    return replace(chart, low=top[0][0], high=format_percent(top[0][1] / present))
 
 
 def _histogram(label: str, edges: list[Any], counts: list[int]) -> charts.Histogram:

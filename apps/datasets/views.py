@@ -144,10 +144,10 @@ def _job_actions(request: HttpRequest, version: DatasetVersion | None) -> dict[s
 def dataset_edit(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     dataset = get_object_or_404(Dataset, pk=dataset_id)
     form = DescriptionForm(request.POST or None, initial={"name": dataset.name, "description": dataset.description})
-    if request.method == "POST" and submit(
-        form, lambda **given: services.update_dataset(dataset, **given, by=request.actor)
-    ):
-        return _go_to_dataset(request, dataset.pk)
+    if request.method == "POST":
+        updated = submit(form, lambda **given: services.update_dataset(dataset, **given, by=request.actor))
+        if updated is not None:
+            return _go_to_dataset(request, dataset.pk)
     status = 422 if form.errors else 200
     return render(request, "datasets/dataset_edit.html", {"dataset": dataset, "form": form}, status=status)
 

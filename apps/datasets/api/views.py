@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
@@ -13,6 +12,7 @@ from rest_framework.reverse import reverse
 
 from apps.core import storage
 from apps.core.api.views import ModelApi
+from apps.core.downloads import Download
 from apps.datasets import downloads, queries, services
 from apps.datasets.api import serializers
 from apps.datasets.models import Dataset, DatasetVersion
@@ -111,7 +111,7 @@ class DatasetVersionsApi(ModelApi):
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"], pagination_class=None, filterset_fields=[])
-    def source(self, request: Request, pk: str) -> HttpResponse:
+    def source(self, request: Request, pk: str) -> Download:
         """The file as it was uploaded, as an attachment."""
         return downloads.source_response(self.get_object())
 
