@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from apps.core.edge import Answer, BodyTooLarge, Call, Proceed, Unexpected, problem
@@ -36,13 +35,20 @@ class Application:
     async def stop(self) -> None:
         """Let go of what `start` made."""
 
+    def settle(self, call: Call) -> None:
+        """Do what a call leaves behind once its answer is on its way."""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
         call = _call(scope, receive)
-        with suppress(ClientGone):
+        try:
             await _send(send, call, await self._answer(call))
+        except ClientGone:
+            return
+        finally:
+            self.settle(call)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -34,31 +34,33 @@ def listening_socket(arguments: argparse.Namespace) -> socket.socket:
 
 
 class Corked:
-    """A transport that sends what is written in one turn of the event loop at once.
+    """A transport that sends an answer's head together with what follows it in the same turn of the event loop.
 
-    uvicorn writes head and body apart: two system calls for us, and the reader is woken twice.
+    uvicorn writes them apart: two system calls for us, and the reader is woken twice.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._chunks: list[bytes] = []
+        self._head = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        if not self._chunks:
+        if data.startswith(b"HTTP/1.1 ") and not self._head:
+            self._head = data
             asyncio.get_running_loop().call_soon(self._flush)
-        self._chunks.append(data)
+        elif not self._transport.is_closing():
+            self._transport.write(self._head + data)
+            self._head = b""
 
     def close(self) -> None:
         self._flush()
         self._transport.close()
 
     def _flush(self) -> None:
-        chunks, self._chunks = self._chunks, []
-        if chunks and not self._transport.is_closing():
-            self._transport.write(b"".join(chunks))
+        if self._head:
+            self.write(b"")
 
 
 class Protocol(HttpToolsProtocol):

@@ -29,7 +29,10 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Call:
-    """One request on its way through the stages, and what they have learned about it."""
+    """One request on its way through the stages, and what they have learned about it.
+
+    `events` are streams and what makes their events, which happens when the answer is on its way: nobody waits for it.
+    """
 
     method: str
     path: str
@@ -49,7 +52,7 @@ class Call:
     model: str = ""
     dimensions: dict[str, str] = field(default_factory=dict)
     quantities: dict[str, int] = field(default_factory=dict)
-    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    events: list[tuple[str, Callable[[], dict[str, Any]]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

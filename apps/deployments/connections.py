@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -19,6 +20,33 @@ CONNECT_TIMEOUT_S = 1.0
 
 class ReplicaUnreachable(Exception):
     """No whole answer came: refused, reset, closed half-way, or not HTTP. Predictions may be sent again."""
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Request:
+    """A POST of JSON. `meanwhile` is called once, when the request is out and before its answer is awaited."""
+
+    path: str
+    id: str
+    body: bytes
+    timeout_s: float = 20.0
+    headers: str = ""
+    meanwhile: Callable[[], object] = _nothing
+
+    def encoded(self) -> bytes:
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nhost: replica\r\ncontent-type: application/json\r\n"
+            f"x-request-id: {self.id}\r\ncontent-length: {len(self.body)}\r\n{self.headers}\r\n"
+        )
+        return head.encode() + self.body
+
+    def sent(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, _nothing
+        meanwhile()
 
 
 @dataclass(slots=True)
@@ -37,14 +65,13 @@ class Connections:
         self._idle: deque[Connection] = deque()
         self._is_closed = False
 
-    async def request(self, method: str, path: str, request_id: str, body: bytes) -> Reply:
+    async def request(self, request: Request) -> Reply:
         """Send one request and wait for the whole answer. Raises ReplicaUnreachable."""
-        payload = _head(method, path, self.address, request_id, len(body)) + body
         if connection := self._take_idle():
             # It may have ended as we wrote, which is the normal end of a kept-alive connection: then a new one.
             with suppress(_Stale):
-                return await self._exchange(connection, payload)
-        return await self._exchange(await self._connect(), payload)
+                return await self._exchange(connection, request)
+        return await self._exchange(await self._connect(), request)
 
     def close(self) -> None:
         """Close what is idle now, and each other connection when its answer is there."""
@@ -52,9 +79,9 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(self, connection: Connection, payload: bytes) -> Reply:
+    async def _exchange(self, connection: Connection, request: Request) -> Reply:
         try:
-            return await connection.exchange(payload)
+            return await connection.exchange(request)
         finally:
             if connection.is_reusable and not self._is_closed:
                 self._idle.append(connection)
@@ -95,13 +122,17 @@ class Connection(asyncio.Protocol):
         self._is_used = False
         self.is_reusable = False
 
-    async def exchange(self, payload: bytes) -> Reply:
+    async def exchange(self, request: Request) -> Reply:
+        loop = asyncio.get_running_loop()
         self._chunks, self._received, self.is_reusable = [], 0, False
-        self._waiter = asyncio.get_running_loop().create_future()
-        self._transport.write(payload)
+        self._waiter = loop.create_future()
+        expiry = loop.call_later(request.timeout_s, self._fail, ReplicaUnreachable("it did not answer in time"))
+        self._transport.write(request.encoded())
         try:
+            request.sent()
             return await self._waiter
         finally:
+            expiry.cancel()
             self._waiter = None
             self._is_used = True
 
@@ -143,10 +174,3 @@ class Connection(asyncio.Protocol):
         self.is_reusable = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
-
-
-def _head(method: str, path: str, host: str, request_id: str, size: int) -> bytes:
-    return (
-        f"{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
-        f"x-request-id: {request_id}\r\ncontent-length: {size}\r\n\r\n"
-    ).encode()

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from apps.core.edge import Answer, Call, Snapshot, json_answer
 from apps.core.errors import DomainError
 from apps.deployments.balancing import Health, choose
-from apps.deployments.connections import Connections, ReplicaUnreachable, Reply
+from apps.deployments.connections import Connections, ReplicaUnreachable, Reply, Request
 from apps.deployments.protocol import InputMismatch, MalformedJson, ModelNotFound, model_metadata
 from apps.registry.signature import Checker, SignatureMismatch, compile_checker
 
@@ -70,8 +70,8 @@ class Endpoint:
         return compile_checker(self.signature)
 
     @cached_property
-    def path(self) -> str:
-        return f"/v2/models/{quote(self.name, safe='')}"
+    def infer_path(self) -> str:
+        return f"/v2/models/{quote(self.name, safe='')}/infer"
 
 
 class Fleet:
@@ -104,10 +104,20 @@ class Fleet:
         return endpoint
 
     async def infer(self, call: Call) -> Answer:
-        """Check the input, let a replica predict, and count the rows."""
+        """Check the input, let a replica predict, and count the rows.
+
+        The check runs while the replica already works: valid calls, nearly all, do not wait for it, and a refused one
+        wastes a prediction.
+        """
         endpoint = self.endpoint(call)
-        row_count = _checked_row_count(endpoint, call.body)
-        reply = await _call_replicas(endpoint, call)
+        row_count = 0
+
+        def check() -> None:
+            nonlocal row_count
+            row_count = _checked_row_count(endpoint, call.body)
+
+        request = Request(endpoint.infer_path, call.request_id, call.body, ATTEMPT_TIMEOUT_S, meanwhile=check)
+        reply = await _call_replicas(endpoint, call, request)
         if reply.status == 200:
             call.quantities[METER] = row_count
         return Answer(reply.status, [(b"content-type", _content_type(reply.status))], reply.body)
@@ -153,18 +163,18 @@ def _checked_row_count(endpoint: Endpoint, body: bytes) -> int:
         raise InputMismatch(mismatch) from mismatch
 
 
-async def _call_replicas(endpoint: Endpoint, call: Call) -> Reply:
+async def _call_replicas(endpoint: Endpoint, call: Call, request: Request) -> Reply:
     """Send the call to a replica, and to others when that one fails: a prediction may be made twice."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + DEADLINE_S
     tried: list[Replica] = []
     while len(tried) < ATTEMPTS and (replica := choose(endpoint.replicas, clock(), tried)):
-        timeout_s = min(ATTEMPT_TIMEOUT_S, deadline - clock())
-        if timeout_s <= 0:
+        request.timeout_s = min(ATTEMPT_TIMEOUT_S, deadline - clock())
+        if request.timeout_s <= 0:
             break
         tried.append(replica)
         call.dimensions["replica"] = replica.id
-        if reply := await _attempt(replica, endpoint, call, timeout_s):
+        if reply := await _attempt(replica, request):
             return reply
     if not tried:
         raise NoReplica(name=endpoint.name)
@@ -173,16 +183,15 @@ async def _call_replicas(endpoint: Endpoint, call: Call) -> Reply:
     raise ReplicasFailed(name=endpoint.name)
 
 
-async def _attempt(replica: Replica, endpoint: Endpoint, call: Call, timeout_s: float) -> Reply | None:
+async def _attempt(replica: Replica, request: Request) -> Reply | None:
     """The replica's reply, or None, with the failure on its record."""
     clock = asyncio.get_running_loop().time
     started = clock()
     health = replica.health
     health.in_flight += 1
     try:
-        async with asyncio.timeout(timeout_s):
-            reply = await replica.connections.request("POST", endpoint.path + "/infer", call.request_id, call.body)
-    except (ReplicaUnreachable, TimeoutError) as error:
+        reply = await replica.connections.request(request)
+    except ReplicaUnreachable as error:
         log.warning("replica_unreachable replica=%s error=%r", replica.id, error)
         health.fail(clock(), is_unreachable=True)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from apps.core.edge import Answer, Call, Proceed
@@ -24,27 +25,30 @@ async def record(call: Call, proceed: Proceed) -> Answer:
         status, error_code = error.status, error.code
         raise
     finally:
-        call.events.append((STREAM, _call_event(call, status, error_code, response_bytes)))
+        latency_us = (time.perf_counter_ns() - call.started_ns) // 1000
+        outcome = {
+            "status": status,
+            "error_code": error_code,
+            "response_bytes": response_bytes,
+            "latency_us": latency_us,
+        }
+        call.events.append((STREAM, partial(_call_event, call, outcome)))
 
 
-def _call_event(call: Call, status: int, error_code: str, response_bytes: int) -> dict[str, Any]:
-    latency_us = (time.perf_counter_ns() - call.started_ns) // 1000
+def _call_event(call: Call, outcome: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": str(uuid7()),
         "organization_id": call.organization_id,
         "request_id": call.request_id,
-        "at": datetime.fromtimestamp(time.time() - latency_us / 1e6, UTC).isoformat(),
+        "at": datetime.fromtimestamp(time.time() - outcome["latency_us"] / 1e6, UTC).isoformat(),
         "method": call.method,
         "path": call.path,
         "route": call.route,
-        "status": status,
-        "latency_us": latency_us,
         "request_bytes": len(call.body),
-        "response_bytes": response_bytes,
         "token": call.token_id,
         "deployment": call.dimensions.get("deployment"),
         "replica": call.dimensions.get("replica"),
         "model": call.model,
-        "error_code": error_code,
         "client": call.client,
+        **outcome,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from apps.core.edge import Answer, Call, Proceed
 from apps.core.ids import uuid7
@@ -13,18 +15,19 @@ STREAM = "events:usage"
 async def meter(call: Call, proceed: Proceed) -> Answer:
     """Add one usage event for each meter that the answered call counted. A refused call uses nothing."""
     answer = await proceed(call)
-    if call.quantities:
-        at = datetime.now(UTC).isoformat()
-        dimensions = {"token": call.token_id, "model": call.model, "request_id": call.request_id, **call.dimensions}
-        for name, quantity in call.quantities.items():
-            event = {
-                "id": str(uuid7()),
-                "organization_id": call.organization_id,
-                "meter": name,
-                "quantity": quantity,
-                "cost_micro_usd": None,
-                "at": at,
-                "dimensions": dimensions,
-            }
-            call.events.append((STREAM, event))
+    for name in call.quantities:
+        call.events.append((STREAM, partial(_usage_event, call, name)))
     return answer
+
+
+def _usage_event(call: Call, meter: str) -> dict[str, Any]:
+    dimensions = {"token": call.token_id, "model": call.model, "request_id": call.request_id, **call.dimensions}
+    return {
+        "id": str(uuid7()),
+        "organization_id": call.organization_id,
+        "meter": meter,
+        "quantity": call.quantities[meter],
+        "cost_micro_usd": None,
+        "at": datetime.now(UTC).isoformat(),
+        "dimensions": dimensions,
+    }

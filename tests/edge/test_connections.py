@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from apps.deployments import connections
-from apps.deployments.connections import Connections, ReplicaUnreachable
+from apps.deployments.connections import Connections, ReplicaUnreachable, Request
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 Answering = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
@@ -46,7 +46,7 @@ async def replica(answer: Answering) -> AsyncIterator[tuple[Connections, list[in
 
 
 async def send(client: Connections, body: bytes = b"{}") -> connections.Reply:
-    return await client.request("POST", "/infer", "req-1", body)
+    return await client.request(Request("/infer", "req-1", body))
 
 
 def always(data: bytes, *, close: bool = False) -> Answering:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from apps.core.edge import Proceed
+from apps.core.edge import Call, Proceed
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from config.environment import ROOT
@@ -32,6 +32,10 @@ class Edge(Application):
         self._writer.start()
         await self._snapshots.start()
         return pipeline.build(self._snapshots, self._fleet, self._writer)
+
+    def settle(self, call: Call) -> None:
+        for stream, make_event in call.events:
+            self._writer.append(stream, make_event())
 
     async def stop(self) -> None:
         """Send what is queued and let go of everything."""

@@ -19,7 +19,7 @@ MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
     """The router over all of the data plane's paths."""
     router = Router()
-    entrance = [deliver(writer), authenticate(snapshots), record]
+    entrance = [admit(writer), authenticate(snapshots), record]
     predict: Sequence[Stage] = [*entrance, permit("predictions.create"), receive, meter]
     inspect: Sequence[Stage] = [*entrance, permit("predictions.create", "deployments.read")]
     for path in MODEL_PATHS:
@@ -36,16 +36,12 @@ def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
     return router
 
 
-def deliver(writer: Writer) -> Stage:
-    """Hand over the call's events, whatever becomes of it; refuse it when they could not be kept."""
+def admit(writer: Writer) -> Stage:
+    """Refuse a call whose events could not be kept."""
 
     async def stage(call: Call, proceed: Proceed) -> Answer:
         writer.require_room()
-        try:
-            return await proceed(call)
-        finally:
-            for stream, event in call.events:
-                writer.append(stream, event)
+        return await proceed(call)
 
     return stage
 
