@@ -265,10 +265,10 @@ def test_two_scaler_processes_start_each_replica_once_and_take_over_from_each_ot
 
 def replica_processes() -> set[int]:
     """Living replicas of this test's state folder."""
-    found = set()
-    for process in psutil.process_iter(["cmdline", "status"]):
-        command = process.info["cmdline"] or []
-        if "workers.replica" in command and any(str(settings.STATE_DIR) in part for part in command):
-            if process.info["status"] != psutil.STATUS_ZOMBIE:
-                found.add(process.pid)
-    return found
+    return {
+        process.pid
+        for process in psutil.process_iter(["cmdline", "status"])
+        if "workers.replica" in (process.info["cmdline"] or ())
+        and any(str(settings.STATE_DIR) in part for part in process.info["cmdline"])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    }
