@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core import tenancy, time_ranges
+from apps.core.formatting import ABSENT
 from apps.core.ids import uuid7
 from apps.logs import queries
 from apps.logs.models import CallRecord
@@ -94,7 +95,7 @@ def test_latency_percentiles_and_errors_are_computed_by_step(in_acme: Any) -> No
         call(latency_us=latency_us, minutes_ago=0)
     call(500, latency_us=3000, minutes_ago=0)
     drawn = queries.call_charts(queries.filtered({}, one_range, now), one_range, now)
-    (p50, p95) = next(row.cells for row in drawn.latency.rows if row.cells != ("–", "–"))
+    (p50, p95) = next(row.cells for row in drawn.latency.rows if row.cells != (ABSENT, ABSENT))
     assert (p50, p95) == ("3 ms", "4.8 ms")
     assert (drawn.call_count, drawn.error_count, drawn.error_share) == (6, 1, 1 / 6)
     assert sum(int(row.cells[0]) for row in drawn.calls.rows) == 6
