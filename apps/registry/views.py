@@ -52,8 +52,9 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def model_edit(request: HttpRequest, model_id: UUID) -> HttpResponse:
     model = get_object_or_404(Model, pk=model_id)
     form = DescriptionForm(request.POST or None, initial={"description": model.description})
-    described = request.method == "POST" and submit(form, partial(services.describe_model, model, by=request.actor))
-    if described:
+    describe = partial(services.describe_model, model, by=request.actor)
+    described = submit(form, describe) if request.method == "POST" else None
+    if described is not None:
         return http.redirect(request, http.link(request.organization, "registry:model-detail", model.pk))
     context = {"model": model, "form": form}
     return render(request, "registry/model_edit.html", context, status=422 if form.errors else 200)
@@ -78,7 +79,7 @@ def version_detail(request: HttpRequest, model_version_id: UUID) -> HttpResponse
 
 @http.page("models.read", methods=["GET", "HEAD"])
 def version_artifact(request: HttpRequest, model_version_id: UUID) -> Download:
-    version = get_object_or_404(ModelVersion.objects.select_related("model"), pk=model_version_id)
+    version: ModelVersion = get_object_or_404(ModelVersion.objects.select_related("model"), pk=model_version_id)
     return downloads.artifact_response(version)
 
 
