@@ -28,7 +28,7 @@ class Algorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an estimator is built for. `threads` bounds its parallelism and does not change its result."""
+    """What an estimator is built for. `threads` bounds its parallelism and changes its answers by rounding only."""
 
     task: Task
     row_count: int
