@@ -1,0 +1,97 @@
+"""A whole installation as `make up` starts it, in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from apps.console.sample.client import Client
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 300
+
+
+class Installation:
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="modelyard-e2e-"))
+        self.folder.chmod(0o711)
+        self.state = self.folder / "state"
+        self.terminal = self.folder / "terminal.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environ: str) -> None:
+        """Run `up` and wait until it says that it is ready."""
+        shown = self.terminal.stat().st_size if self.terminal.exists() else 0
+        # Nothing else of this environment: the tests' own services are not this installation's.
+        env = {"PATH": os.environ["PATH"], "STATE_DIR": str(self.state), "LLM": "off", **environ}
+        command = [sys.executable, "-m", "workers.supervisor", "up"]
+        with self.terminal.open("ab") as terminal:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=terminal, stderr=terminal)
+        self.wait(lambda: b"Ctrl-C stops it" in self.terminal.read_bytes()[shown:], START_SECONDS)
+
+    def wait(self, ready: Callable[[], Any], seconds: float = 60) -> Any:
+        """The first true answer; fails with what the terminal shows."""
+        deadline = time.monotonic() + seconds
+        while not (answer := ready()):
+            if self.process and self.process.poll() is not None:
+                raise AssertionError(f"up ended:\n{self.terminal.read_text()}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s:\n{self.terminal.read_text()[-3000:]}")
+            time.sleep(0.2)
+        return answer
+
+    def stop(self) -> int:
+        """Ctrl-C; the exit status."""
+        assert self.process
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=60)
+
+    def remove(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def sample(self) -> dict[str, Any]:
+        return json.loads((self.state / "sample.json").read_text())
+
+    @property
+    def url(self) -> str:
+        return self.sample["url"]
+
+    def variable(self, name: str) -> str:
+        lines = (self.state / "env").read_text().splitlines()
+        values = dict(line.split("=", 1) for line in lines)
+        return values[name].strip("\"'")
+
+    def api(self, person: str = "developer", organization: str = "acme") -> Client:
+        return Client(self.url, self.sample[organization]["token"][person])
+
+    def edge(self, person: str = "developer") -> Client:
+        return Client(self.variable("EDGE_URL"), self.sample["acme"]["token"][person])
+
+    def pid(self, name: str) -> int:
+        file = f"replicas/{name}.json" if "-" in name else f"{name}.json"
+        return json.loads((self.state / "run" / file).read_text())["pid"]
+
+    def replicas(self) -> list[str]:
+        return [file.stem for file in (self.state / "run" / "replicas").glob("*.json")]
+
+    def kill(self, name: str) -> None:
+        """`kill -9` of a process by the name of its pid file."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def log(self, name: str) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return (self.state / "logs" / f"{name}.log").read_text()
+        return ""
