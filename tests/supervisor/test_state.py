@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from workers.supervisor import ports
 from workers.supervisor.environment import Misconfigured, install, quoted
 from workers.supervisor.ports import PortTaken
+from workers.supervisor.programs import Sockets, application_programs, port_of
 from workers.supervisor.state import State
 
 
@@ -93,3 +96,19 @@ def test_half_an_existing_database_is_refused(state: State) -> None:
 def test_the_model_server_can_be_left_out(state: State) -> None:
     assert install(state, {"LLM": "off"}, 1, 2, 3).variables["LLM_URL"] == ""
     assert install(state, {}, 1, 2, 3).variables["LLM_URL"].endswith(":3/v1")
+
+
+def test_a_model_server_elsewhere_is_used_instead_of_the_local_one(state: State) -> None:
+    with closing_sockets() as sockets:
+        own = port_of(sockets.llm)
+        local = install(state, {}, 1, 2, own).variables
+        elsewhere = install(state, {"LLM_URL": "http://elsewhere/v1"}, 1, 2, own).variables
+        assert "llm" in {program.name for program in application_programs(local, sockets)}
+        assert "llm" not in {program.name for program in application_programs(elsewhere, sockets)}
+
+
+@contextmanager
+def closing_sockets() -> Iterator[Sockets]:
+    sockets = Sockets(*(ports.listen(ports.choose(taken=set())) for _ in range(3)))
+    yield sockets
+    sockets.close()

@@ -185,20 +185,41 @@ async def test_every_killed_process_comes_back_and_committed_rows_survive(checko
         os.kill(pid, signal.SIGKILL)
     await until_said(process, *(f"{name} ended (killed by SIGKILL)" for name in killed))
     async with asyncio.timeout(30):
-        while not await answers(variables):
+        while kept(variables) != 7 or not await answers(variables):
             await asyncio.sleep(0.05)
     assert set(alive(checkout.pids())) == set(killed)
     assert not set(checkout.pids().values()) & set(killed.values())
 
 
+async def test_it_goes_on_when_nobody_reads_its_terminal_any_more(checkout: Checkout) -> None:
+    process = await checkout.up()
+    await until_said(process, "ready")
+    killed = checkout.pids()["web"]
+    close_terminal_of(process)
+    os.kill(killed, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while checkout.pids().get("web", killed) == killed or not await answers(checkout.variables()):
+            await asyncio.sleep(0.05)
+    assert process.returncode is None
+
+
+def close_terminal_of(process: Process) -> None:
+    transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+    transport.close()
+
+
 async def answers(variables: dict[str, str | None]) -> bool:
-    """Whether the web process and the kept row are there."""
-    port = int(str(variables["PUBLIC_URL"]).rsplit(":", 1)[1])
+    return await http_ok(int(str(variables["PUBLIC_URL"]).rsplit(":", 1)[1]))()
+
+
+def kept(variables: dict[str, str | None]) -> object:
+    """The number that was written before the kill; None while the database is being restarted."""
     try:
-        execute(variables["DATABASE_OWNER_URL"], "SELECT number FROM kept")
+        with psycopg.connect(str(variables["DATABASE_OWNER_URL"])) as connection:
+            row = connection.execute("SELECT number FROM kept").fetchone()
+            return row[0] if row else None
     except psycopg.OperationalError:
-        return False
-    return await http_ok(port)()
+        return None
 
 
 async def test_reset_stops_what_runs_and_forgets_it(checkout: Checkout) -> None:

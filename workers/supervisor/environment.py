@@ -72,7 +72,7 @@ def install(state: State, environ: Mapping[str, str], public_port: int, edge_por
         "STATE_DIR": str(state.folder),
         "PUBLIC_URL": f"http://{HOST}:{public_port}",
         "EDGE_URL": f"http://{HOST}:{edge_port}",
-        "LLM_URL": "" if environ.get("LLM") == "off" else f"http://{HOST}:{llm_port}/v1",
+        "LLM_URL": "" if environ.get("LLM") == "off" else model_url(llm_port),
         "DEBUG": "false",
     }
     names = [*variables, *DATABASE_URLS, "REDIS_URL"]
@@ -86,6 +86,11 @@ def database_urls(state: State, postgres: Postgres, database: str = DATABASE) ->
         name: f"postgresql://{role}:{state.secret(role)}@{HOST}:{postgres.port}/{database}"
         for name, role in DATABASE_URLS.items()
     }
+
+
+def model_url(port: int) -> str:
+    """Where the local model server answers, as OpenAI's clients want it."""
+    return f"http://{HOST}:{port}/v1"
 
 
 def quoted(value: str) -> str:

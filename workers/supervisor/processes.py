@@ -115,7 +115,9 @@ class Keeper:
 
     async def _until_end(self, process: Process) -> int:
         group = Group.led_by(process.pid, self.program.stop_signal)
-        group.save(self._pid_file)
+        # A full disk costs only what the pid file is for: being found after the supervisor itself was killed.
+        with suppress(OSError):
+            group.save(self._pid_file)
         if self._stopping.is_set():
             self._signal(self.program.stop_signal)
         code = await process.wait()
@@ -191,7 +193,8 @@ class Supervisor:
         while True:
             await asyncio.sleep(ROTATE_INTERVAL_S)
             for log in self._logs.glob("*.log"):
-                await asyncio.to_thread(logs.rotate, log)
+                with suppress(OSError):
+                    await asyncio.to_thread(logs.rotate, log)
 
 
 def reason(code: int) -> str:

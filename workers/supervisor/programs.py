@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from workers.supervisor.environment import model_url
 from workers.supervisor.probes import http_ok
 from workers.supervisor.processes import Program
 from workers.supervisor.state import ROOT
@@ -40,7 +41,7 @@ def port_of(listener: socket.socket) -> int:
 
 
 def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list[Program]:
-    """Every process of the application; `LLM_URL` set to nothing leaves the model server out."""
+    """Every process of the application; the model server only where `LLM_URL` names it."""
     env = {**os.environ, **variables, "SUPERVISOR_PID": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
 
     def program(name: str, *arguments: str, is_deferred: bool = False) -> Program:
@@ -57,17 +58,18 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
         server(program("edge", "-m", "workers.edge"), sockets.edge),
         program("scaler", "-m", "workers.scaler"),
         program("sink", "-m", "workers.sink"),
-        program("worker", *worker(QUICK_QUEUES, processes=3), is_deferred=True),
-        program("trainer", *worker(SLOW_QUEUES, processes=1), is_deferred=True),
+        program("worker", *worker("worker", QUICK_QUEUES, processes=3), is_deferred=True),
+        program("trainer", *worker("trainer", SLOW_QUEUES, processes=1), is_deferred=True),
         program(
             "beat", *celery("beat", "--schedule", f"{variables['STATE_DIR']}/beat", "--pidfile="), is_deferred=True
         ),
-        *([model_server] if variables["LLM_URL"] else []),
+        *([model_server] if variables["LLM_URL"] == model_url(port_of(sockets.llm)) else []),
     ]
 
 
-def worker(queues: str, *, processes: int) -> Sequence[str]:
-    return celery("worker", "-Q", queues, "--concurrency", str(processes), "--without-gossip", "--without-mingle")
+def worker(name: str, queues: str, *, processes: int) -> Sequence[str]:
+    options = ["--hostname", f"{name}@%h", "-Q", queues, "--concurrency", str(processes)]
+    return celery("worker", *options, "--without-gossip", "--without-mingle")
 
 
 def celery(*arguments: str) -> Sequence[str]:

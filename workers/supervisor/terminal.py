@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    """Tell it, as long as somebody listens: a closed terminal or a full disk must not end the supervision."""
+    with suppress(OSError):
+        print(text, flush=True)
 
 
 def complain(text: str) -> None:
