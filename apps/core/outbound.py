@@ -14,7 +14,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,10 @@ def download(
 
 
 def parsed(url: str) -> URL:
-    """The URL as the client will understand it, so that what is checked is what is called. Raises `InvalidUrl`."""
+    """The URL as the client will understand it, so that what is checked is what is called.
+
+    Raises `InvalidUrl`, and `AddressRefused` for an address that needs no look-up to be known as not public.
+    """
     try:
         parts = URL(url)
         port = parts.port
@@ -134,7 +137,14 @@ def parsed(url: str) -> URL:
         raise InvalidUrl(field="url", reason="A URL with a user name or password in it is not called.")
     if not port:
         raise InvalidUrl(field="url", reason="The port is not valid.")
+    with suppress(ValueError):
+        _require_allowed(parts.host, [str(ipaddress.ip_address(parts.host))])
     return parts
+
+
+def _require_allowed(host: str, addresses: list[str]) -> None:
+    if not addresses or not all(is_allowed(address) for address in addresses):
+        raise AddressRefused(field="url", host=host)
 
 
 async def _exchange(request: Request, limits: Limits, write: Callable[[bytes], Any]) -> Answer:
@@ -204,8 +214,7 @@ async def resolve(host: str, port: int) -> list[ResolveResult]:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise Unreachable(host=host, reason="the name has no address") from None
-    if not found or not all(is_allowed(str(address[0])) for *_, address in found):
-        raise AddressRefused(field="url", host=host)
+    _require_allowed(host, [str(address[0]) for *_, address in found])
     return [
         ResolveResult(
             hostname=host,

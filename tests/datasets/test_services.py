@@ -304,9 +304,18 @@ def test_a_url_that_answers_an_error_fails_the_version(actor: Any, work: Any, mo
     assert "404" in version.error_message
 
 
-def test_a_private_url_fails_the_version_without_being_called(actor: Any, work: Any, settings: Any) -> None:
+def test_a_private_address_is_refused_at_once(actor: Any, settings: Any) -> None:
     settings.OUTBOUND_ALLOWED_NETWORKS = []
-    version = services.create_dataset("inner", "http://169.254.169.254/latest/meta-data/", by=actor)
+    with pytest.raises(outbound.AddressRefused):
+        services.create_dataset("inner", "http://169.254.169.254/latest/meta-data/", by=actor)
+    assert not Dataset.objects.exists()
+
+
+def test_a_name_with_a_private_address_fails_the_version_without_being_called(
+    actor: Any, work: Any, settings: Any
+) -> None:
+    settings.OUTBOUND_ALLOWED_NETWORKS = []
+    version = services.create_dataset("inner", "http://localhost/customers.csv", by=actor)
     work()
     version.refresh_from_db()
     assert (version.status, version.error_code) == ("failed", "url_address_refused")
