@@ -144,14 +144,17 @@ Known = dict[tuple[str, str], Replica]
 
 
 def _endpoint(name: str, entry: dict[str, Any], before: Endpoint | None, known: Known) -> Endpoint:
-    replicas = [
-        known.pop((item["id"], item["address"]), None) or Replica(item["id"], Connections(item["address"]))
-        for item in entry["replicas"]
-    ]
+    replicas = [_replica(item["id"], item["address"], known) for item in entry["replicas"]]
     endpoint = Endpoint(name, entry["deployment_id"], str(entry["version"]), entry["signature"], replicas)
     if before is not None and before.signature == endpoint.signature:
         endpoint.check = before.check
     return endpoint
+
+
+def _replica(replica_id: str, address: str, known: Known) -> Replica:
+    if (replica_id, address) in known:
+        return known.pop((replica_id, address))
+    return Replica(replica_id, Connections(address))
 
 
 def _checked_row_count(endpoint: Endpoint, body: bytes) -> int:

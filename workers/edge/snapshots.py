@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -82,13 +82,14 @@ class SnapshotReader:
                 await self._load([message["data"].decode()])
 
     async def _load_all(self) -> None:
-        members = sorted(member.decode() for member in await self._redis.smembers(INDEX))
+        members = sorted(str(member, "utf-8") for member in cast(set[bytes], await self._redis.smembers(INDEX)))
         for start in range(0, len(members), CHUNK):
             await self._load(members[start : start + CHUNK])
         self.is_loaded = True
 
     async def _load(self, organization_ids: list[str]) -> None:
-        bodies = await self._redis.mget([f"snapshot:{organization_id}" for organization_id in organization_ids])
+        keys = [f"snapshot:{organization_id}" for organization_id in organization_ids]
+        bodies = cast(list[bytes | None], await self._redis.mget(keys))
         for organization_id, body in zip(organization_ids, bodies, strict=True):
             if body is not None and body != self._raw.get(organization_id) and self._take(organization_id, body):
                 await asyncio.to_thread(self._store, organization_id, body)

@@ -35,7 +35,7 @@ class Model:
         request = self._checked(body)
         wanted = [output["name"] for output in request.get("outputs") or ()] or self._outputs
         arrays = self._session.run(wanted, self._feeds(request))
-        response = {"model_name": self.name, "model_version": self.version}
+        response: dict[str, Any] = {"model_name": self.name, "model_version": self.version}
         if "id" in request:
             response["id"] = request["id"]
         response["outputs"] = [_tensor(name, array) for name, array in zip(wanted, arrays, strict=True)]

@@ -1,0 +1,210 @@
+"""From the streams to the ledger, with everything on the way killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.edge.plane import wait_until
+from tests.sink.conftest import Sinks, call_event, usage_event
+from workers.sink import sink as sink_module
+from workers.sink.copying import Destination
+from workers.sink.sink import Sink
+from workers.sink.tables import USAGE
+
+
+class Killed(BaseException):
+    """Ends a sink in the test's own process where kill -9 would: nothing after it runs."""
+
+
+def quantity(sinks: Sinks, organization: Any) -> int:
+    return sum(row["quantity"] for row in sinks.rows(organization.pk))
+
+
+def test_events_become_rows_of_their_own_organization(sinks: Sinks, acme: Any, globex: Any) -> None:
+    ours = usage_event(acme.pk, quantity=3, cost_micro_usd=7, dimensions={"model": "m", "token": None})
+    call = call_event(acme.pk, path="/v2/models/a\x00b/infer", replica=str(uuid.uuid4()))
+    sinks.append("events:usage", ours, usage_event(globex.pk, quantity=5))
+    sinks.append("events:calls", call)
+    sinks.start()
+    sinks.wait_until_stored()
+    (row,) = sinks.rows(acme.pk)
+    assert (str(row["id"]), row["meter"], row["quantity"], row["cost_micro_usd"]) == (ours["id"], "predictions", 3, 7)
+    assert row["occurred_at"].isoformat() == ours["at"]
+    assert row["dimensions"] == {"model": "m"}
+    assert [row["quantity"] for row in sinks.rows(globex.pk)] == [5]
+    (record,) = sinks.rows(acme.pk, "logs_callrecord")
+    assert (record["status"], str(record["replica_id"])) == (200, call["replica"])
+    assert record["path"] == "/v2/models/a\N{REPLACEMENT CHARACTER}b/infer"
+    assert sinks.dead() == []
+
+
+def test_the_same_event_twice_counts_once(sinks: Sinks, acme: Any) -> None:
+    event = usage_event(acme.pk, quantity=2)
+    sinks.append("events:usage", event, event)
+    sinks.start()
+    sinks.wait_until_stored()
+    sinks.append("events:usage", event)
+    sinks.wait_until_stored()
+    assert quantity(sinks, acme) == 2
+
+
+BAD: dict[str, Callable[[Any], Any]] = {
+    "not JSON": lambda organization: b"{",
+    "not an object": lambda organization: [1],
+    "no id": lambda organization: usage_event(organization.pk, id=None),
+    "id no UUID": lambda organization: usage_event(organization.pk, id="17"),
+    "negative": lambda organization: usage_event(organization.pk, quantity=-1),
+    "fraction": lambda organization: usage_event(organization.pk, quantity=1.5),
+    "too large": lambda organization: usage_event(organization.pk, quantity=2**63),
+    "no zone": lambda organization: usage_event(organization.pk, at="2026-01-01T00:00:00"),
+    "NUL in a dimension": lambda organization: usage_event(organization.pk, dimensions={"model": "a\x00"}),
+    "unknown organization": lambda organization: usage_event(uuid.uuid4()),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_an_event_that_never_fits_goes_to_the_dead_and_holds_up_no_other(sinks: Sinks, acme: Any, kind: str) -> None:
+    bad = BAD[kind](acme)
+    sinks.append("events:usage", *(usage_event(acme.pk) for _ in range(3)), bad, usage_event(acme.pk))
+    sinks.start()
+    sinks.wait_until_stored()
+    (dead,) = sinks.dead()
+    assert dead[b"stream"] == b"events:usage"
+    assert dead[b"reason"]
+    assert dead[b"e"] == bad if isinstance(bad, bytes) else json.loads(dead[b"e"]) == bad
+    assert quantity(sinks, acme) == 4
+
+
+@pytest.mark.parametrize("moment", ["before the commit", "between commit and acknowledgement"])
+def test_a_sink_killed_at_the_worst_moment_neither_loses_nor_repeats(
+    sinks: Sinks, acme: Any, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P10"""
+    sinks.append("events:usage", *(usage_event(acme.pk, quantity=number) for number in range(1, 101)))
+    doomed = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "doomed")
+
+    def die(*arguments: Any) -> None:
+        raise Killed
+
+    victim = (Destination, "_copy") if moment == "before the commit" else (Sink, "_finish")
+    with monkeypatch.context() as patch:
+        patch.setattr(*victim, die)
+        with pytest.raises(Killed):
+            doomed.run()
+    assert quantity(sinks, acme) == (0 if moment == "before the commit" else 5050)
+    assert sinks.valkey.client.xpending("events:usage", "sink")["pending"] == 100
+    heir = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "heir")
+    monkeypatch.setattr(sink_module, "ABANDONED_MS", 0)
+    running = threading.Thread(target=heir.run)
+    running.start()
+    sinks.wait_until_stored()
+    heir.stop()
+    running.join()
+    assert quantity(sinks, acme) == 5050
+
+
+def test_sinks_killed_again_and_again_under_load_end_with_every_event_once(sinks: Sinks, acme: Any) -> None:
+    """P10"""
+    written = 0
+    for _ in range(4):
+        events = [usage_event(acme.pk, quantity=number % 7) for number in range(500)]
+        written += sum(event["quantity"] for event in events)
+        before = quantity(sinks, acme)
+        process = sinks.start()
+        sinks.append("events:usage", *events)
+        wait_until(lambda: quantity(sinks, acme) > before, "some of them")  # noqa: B023
+        process.kill()
+    sinks.start()
+    sinks.wait_until_stored()
+    assert quantity(sinks, acme) == written
+
+
+def test_two_sinks_share_the_work_and_count_nothing_twice(sinks: Sinks, acme: Any) -> None:
+    """P10"""
+    sinks.start()
+    sinks.start()
+    for _ in range(10):
+        sinks.append("events:usage", *(usage_event(acme.pk) for _ in range(300)))
+    sinks.wait_until_stored()
+    assert quantity(sinks, acme) == 3000
+
+
+def test_redis_restarted_and_flushed_is_followed_again(sinks: Sinks, acme: Any) -> None:
+    process = sinks.start()
+    sinks.append("events:usage", usage_event(acme.pk))
+    sinks.wait_until_stored()
+    sinks.valkey.kill()
+    sinks.valkey.start()
+    sinks.append("events:usage", usage_event(acme.pk))
+    sinks.wait_until_stored()
+    sinks.valkey.client.flushall()
+    sinks.append("events:usage", usage_event(acme.pk))
+    sinks.wait_until_stored()
+    assert quantity(sinks, acme) == 3
+    assert process.poll() is None
+
+
+def test_events_wait_while_postgresql_is_away_and_follow_when_it_is_back(sinks: Sinks, acme: Any) -> None:
+    process = sinks.start()
+    sinks.append("events:usage", usage_event(acme.pk))
+    sinks.wait_until_stored()
+    allow_connections(False)
+    try:
+        sinks.append("events:usage", *(usage_event(acme.pk) for _ in range(50)))
+        wait_until(lambda: sinks.valkey.client.xpending("events:usage", "sink")["pending"], "the failed batch")
+    finally:
+        allow_connections(True)
+    sinks.wait_until_stored()
+    assert quantity(sinks, acme) == 51
+    assert sinks.dead() == []
+    assert process.poll() is None
+
+
+def allow_connections(is_allowed: bool) -> None:
+    """Take the database away from everyone, as a restart does, or give it back."""
+    name = psycopg.conninfo.conninfo_to_dict(os.environ["DATABASE_URL"])["dbname"]
+    with psycopg.connect(os.environ["DATABASE_ADMIN_URL"], autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {is_allowed}')
+        if not is_allowed:
+            ended = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND application_name = %s"
+            )
+            connection.execute(ended, [name, "sink"])
+
+
+def test_a_sink_that_is_told_to_stop_finishes_and_ends(sinks: Sinks, acme: Any) -> None:
+    process = sinks.start()
+    sinks.append("events:usage", usage_event(acme.pk))
+    sinks.wait_until_stored()
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+def test_rows_of_several_organizations_in_one_batch_each_pass_their_own_policy(
+    sinks: Sinks, acme: Any, globex: Any
+) -> None:
+    destination = Destination(os.environ["DATABASE_URL"])
+    rows = [USAGE.row(json.dumps(usage_event(o.pk)).encode()) for o in (acme, globex, acme)]
+    destination.write(USAGE, rows)
+    destination.write(USAGE, rows)
+    destination.close()
+    assert (len(sinks.rows(acme.pk)), len(sinks.rows(globex.pk))) == (2, 1)
+
+
+def test_pages_are_told_that_usage_and_calls_changed(sinks: Sinks, acme: Any) -> None:
+    with sinks.valkey.client.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.psubscribe("*")
+        sinks.append("events:calls", call_event(acme.pk))
+        sinks.start()
+        sinks.wait_until_stored()
+        message = wait_until(lambda: channel.get_message(timeout=0.5), "the doorbell")
+    assert str(acme.pk) in message["channel"].decode()
+    assert b"calls" in message["data"]
