@@ -1,13 +1,13 @@
 // One WebSocket for the page. It names the topics that `[data-live]` elements show; when one changes, the element gets
 // a `live` event and htmx fetches its fragment again. What it says never replaces what the server would render.
 
-const DEBOUNCE_MS = 200;
+const REFRESH_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 
 const path = document.body.dataset.liveUrl;
 const badge = document.getElementById("stale");
-const waiting = new Map();
+const waiting = new Set();
 let socket = null;
 let failures = 0;
 let subscribed = "";
@@ -17,12 +17,13 @@ const shown = () => [...document.querySelectorAll("[data-live]")];
 const topicsOf = (element) => element.dataset.live.split(" ").filter(Boolean);
 
 function refresh(element) {
-  clearTimeout(waiting.get(element));
-  const timer = setTimeout(() => {
+  // A later event does not put off the refresh: a steady stream of them would otherwise show nothing.
+  if (waiting.has(element)) return;
+  waiting.add(element);
+  setTimeout(() => {
     waiting.delete(element);
     if (element.isConnected) element.dispatchEvent(new CustomEvent("live", { bubbles: false }));
-  }, DEBOUNCE_MS);
-  waiting.set(element, timer);
+  }, REFRESH_MS);
 }
 
 function subscribe() {
