@@ -11,7 +11,7 @@ from lightgbm import LGBMModel
 from numpy.typing import NDArray
 
 from apps.training.candidates import Candidate, Settings
-from apps.training.encoding import Encoding, learn_encoding
+from apps.training.encoding import Encoding, Matrix, learn_encoding
 from apps.training.planning import Plan
 
 
@@ -27,8 +27,7 @@ class Fitted:
 
     def predict(self, frame: pl.DataFrame) -> NDArray[np.float64]:
         """Probabilities [rows, labels] in the order of the plan's labels, or values [rows, 1]."""
-        # Learnt on float32-rounded numbers: the exported model computes on those.
-        matrix = self.encoding.encode(frame).astype(np.float64)
+        matrix = _as_learnt(self.encoding.encode(frame), self.candidate)
         if not self.plan.is_classification:
             return np.asarray(self.estimator.predict(matrix), dtype=np.float64).reshape(-1, 1)
         return np.asarray(self.estimator.predict_proba(matrix), dtype=np.float64)
@@ -47,11 +46,16 @@ def fit(
     encoding = learn_encoding(frame, plan.features, candidate.standardize)
     estimator = candidate.build(Settings(plan.task, len(frame), threads, seed))
     matrix = encoding.encode(frame)
-    estimator.fit(matrix.astype(np.float64), y)
+    estimator.fit(_as_learnt(matrix, candidate), y)
     return Fitted(plan, candidate, encoding, estimator, _importance(estimator, matrix, encoding))
 
 
-def _importance(estimator: Any, matrix: NDArray[np.float32], encoding: Encoding) -> dict[str, float]:
+def _as_learnt(matrix: Matrix, candidate: Candidate) -> NDArray[Any]:
+    """Trees only compare, so single precision is exact; linear algebra is done in double precision."""
+    return matrix.astype(np.float64) if candidate.standardize else matrix
+
+
+def _importance(estimator: Any, matrix: Matrix, encoding: Encoding) -> dict[str, float]:
     """Split gain of trees, or coefficient times spread of linear models, added up over a column's places."""
     weights = _weights(estimator, matrix)
     total = weights.sum() or 1.0
@@ -61,7 +65,7 @@ def _importance(estimator: Any, matrix: NDArray[np.float32], encoding: Encoding)
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def _weights(estimator: Any, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+def _weights(estimator: Any, matrix: Matrix) -> NDArray[np.float64]:
     if isinstance(estimator, LGBMModel):
         return estimator.booster_.feature_importance("gain").astype(np.float64)
     if hasattr(estimator, "feature_importances_"):
