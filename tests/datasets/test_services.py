@@ -10,16 +10,17 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db.models import ProtectedError
 
 from apps.audit.models import AuditEntry
 from apps.core import outbound, storage
 from apps.core.errors import StorageUnavailable
+from apps.core.ids import uuid7
 from apps.datasets import errors, ingestion, services
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.jobs import services as jobs
 from apps.jobs.enums import Status
 from apps.jobs.models import Job
+from apps.registry.models import Model, ModelVersion
 from tests.datasets.conftest import CUSTOMERS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_acme")]
@@ -243,16 +244,25 @@ def test_deleting_a_dataset_stops_its_reading(actor: Any, csv_file: Any, work: A
     assert Job.objects.get(pk=version.job_id).status == Status.CANCELLED
 
 
-def test_a_dataset_that_something_was_made_from_stays(
-    churn: DatasetVersion, actor: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def protected(self: Any) -> None:
-        raise ProtectedError("in use", {churn})
-
-    monkeypatch.setattr(Dataset, "delete", protected)
+def test_a_dataset_that_a_model_was_made_from_stays(churn: DatasetVersion, actor: Any) -> None:
+    ModelVersion.objects.create(
+        model=Model.objects.create(name="churn", task="binary"),
+        number=1,
+        algorithm="lightgbm",
+        target="churned",
+        dataset_version=churn,
+        training_run_id=uuid7(),
+        artifact_path="none",
+        artifact_sha256="0" * 64,
+        size_bytes=1,
+        signature={},
+        compared_row_count=6,
+        largest_difference=0.0,
+    )
     with pytest.raises(errors.DatasetInUse) as refused:
         services.delete_dataset(churn.dataset, by=actor)
-    assert refused.value.status == 409
+    assert (refused.value.status, refused.value.params["count"]) == (409, 1)
+    assert Dataset.objects.get() == churn.dataset
     assert not AuditEntry.objects.filter(action="dataset.deleted").exists()
 
 
