@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from apps.core import tenancy
 from apps.core.actors import Actor
 
 
@@ -20,6 +22,15 @@ class ConsoleAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = self.model.unscoped.using("console") if hasattr(self.model, "unscoped") else self.model.objects.all()
         return rows.order_by(*self.get_ordering(request) or ["-pk"])
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """One row and what it points at, seen from inside its tenant."""
+        row: Any = self.get_object(request, unquote(object_id))
+        if not hasattr(row, "organization_id"):
+            return super().change_view(request, object_id, *args, **kwargs)
+        with tenancy.scope(row.organization_id):
+            response = super().change_view(request, object_id, *args, **kwargs)
+            return response.render() if hasattr(response, "render") else response
 
     def operator(self, request: HttpRequest) -> Actor:
         """The operator as the one who acts in a tenant, for services and the tenant's own trail."""
