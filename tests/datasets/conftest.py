@@ -28,10 +28,8 @@ def csv_file() -> Callable[..., SimpleUploadedFile]:
 
 
 @pytest.fixture
-def work(settings: Any) -> Callable[[], int]:
+def work() -> Callable[[], int]:
     """Does what a worker would: runs the jobs that wait in the queue of data. Returns how many there were."""
-    # The heartbeat has a connection of its own, which cannot see what a test has not committed.
-    settings.JOB_HEARTBEAT_SECONDS = 3600
 
     def worked() -> int:
         count = 0
