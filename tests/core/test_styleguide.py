@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-DEADLINE_S = 15
+DEADLINE_S = 30
 PATHS = ["/styleguide/", "/styleguide/sign-in/", "/styleguide/errors/404/"]
 
 
@@ -24,6 +24,7 @@ PATHS = ["/styleguide/", "/styleguide/sign-in/", "/styleguide/errors/404/"]
 def browser() -> Iterator[Browser]:
     # Playwright's synchronous interface keeps an event loop in this thread, where Django then refuses its ORM.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=DEADLINE_S * 1000)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         yield started
@@ -117,7 +118,7 @@ def test_a_wrong_form_comes_back_in_place_with_its_error(guide: Page) -> None:
 def test_a_chosen_file_is_named_and_uploaded(guide: Page) -> None:
     file: Any = {"name": "customers.csv", "mimeType": "text/csv", "buffer": b"a,b\n" * 1000}
     guide.set_input_files("#upload input[type=file]", file)
-    expect(guide.locator("[data-dropzone-prompt]")).to_have_text("customers.csv · 4.0 kB")
+    expect(guide.locator("#upload [data-dropzone-prompt]")).to_have_text("customers.csv · 4.0 kB")
     guide.get_by_role("button", name="Upload", exact=True).click()
 
     expect(guide.locator("#toasts .toast-success")).to_contain_text("customers.csv arrived.")
