@@ -46,7 +46,7 @@ def parse(text: str) -> Token | None:
 
 def digest(secret: str, pepper: str | None = None) -> str:
     """`<pepper id>.<HMAC-SHA256 in hex>`, keyed by `pepper` or the first of TOKEN_PEPPER."""
-    key = pepper or _peppers()[0]
+    key = pepper or _peppers(os.environ["TOKEN_PEPPER"])[0]
     return f"{pepper_id(key)}.{_hmac(key, secret)}"
 
 
@@ -56,9 +56,10 @@ def matches(secret: str, stored: str) -> bool:
     TOKEN_PEPPER may hold several, separated by commas: the first signs, the others verify while tokens are rotated.
     """
     known, _, expected = stored.partition(".")
-    return any(
-        pepper_id(pepper) == known and hmac.compare_digest(_hmac(pepper, secret), expected) for pepper in _peppers()
-    )
+    for pepper in _peppers(os.environ["TOKEN_PEPPER"]):
+        if pepper_id(pepper) == known:
+            return hmac.compare_digest(_hmac(pepper, secret), expected)
+    return False
 
 
 @cache
@@ -67,8 +68,9 @@ def pepper_id(pepper: str) -> str:
     return hashlib.sha256(b"modelyard pepper id:" + pepper.encode()).hexdigest()[:8]
 
 
-def _peppers() -> list[str]:
-    return os.environ["TOKEN_PEPPER"].split(",")
+@cache
+def _peppers(setting: str) -> list[str]:
+    return setting.split(",")
 
 
 def _hmac(pepper: str, secret: str) -> str:
