@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
@@ -38,7 +39,7 @@ class Deployment(tenancy.TenantModel):
     generation = models.PositiveIntegerField(default=1)
     created_by_label = models.CharField(max_length=200, blank=True)
 
-    objects = tenancy.TenantManager.from_queryset(DeploymentQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(DeploymentQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         constraints = [

@@ -147,10 +147,11 @@ def _write(deployment: Deployment, step: Step) -> None:
     wanted = Deployment.objects.filter(pk=deployment.pk, generation=deployment.generation)
     if not wanted.update(status=deployment.status, serving_version=deployment.serving_version):
         raise Superseded
+    # First, because a new replica may take the index of one that is gone.
+    Replica.objects.filter(pk__in=[replica.pk for replica in step.removed]).delete()
     Replica.objects.bulk_create(step.created)
     for replica in step.changed:
         replica.save(update_fields=LIFE_FIELDS)
-    Replica.objects.filter(pk__in=[replica.pk for replica in step.removed]).delete()
     if step.is_visible:
         live.publish(f"deployment:{deployment.pk}")
         live.publish("deployments")

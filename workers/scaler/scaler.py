@@ -13,6 +13,8 @@ from uuid import UUID
 
 import redis
 import structlog
+from django.db import DataError, IntegrityError
+from redis.exceptions import LockError
 
 from apps.core import snapshots, tenancy
 from apps.deployments import steering
@@ -90,6 +92,11 @@ class Scaler:
         except steering.Superseded:
             del self._endpoints[deployment_id]
             return
+        except (IntegrityError, DataError):
+            # One deployment that cannot be written must not hold up the others; it is read anew.
+            log.exception("deployment_not_written", deployment=str(deployment_id))
+            del self._endpoints[deployment_id]
+            return
         if step.is_routing_changed:
             self._unpublished.add(organization_id)
         for order, replica in step.orders:
@@ -120,6 +127,8 @@ class Scaler:
         for organization_id in list(self._unpublished):
             try:
                 snapshots.publish(organization_id)
+            except LockError:
+                continue
             except redis.RedisError as error:
                 log.warning("snapshot_waits", organization=str(organization_id), error=str(error))
                 return
