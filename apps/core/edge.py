@@ -31,7 +31,8 @@ class Snapshot:
 class Call:
     """One request on its way through the stages, and what they have learned about it.
 
-    `events` are streams and what makes their events, which happens when the answer is on its way: nobody waits for it.
+    `events` are streams and what makes their events. That happens later, so that nobody waits for it: `ended_at`, in
+    seconds of the epoch, is known by then and the body is gone.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Call:
     read: Callable[[], Awaitable[bytes]]
     body: bytes = b""
     started_ns: int = field(default_factory=time.perf_counter_ns)
+    ended_at: float = 0.0
     route: str = ""
     parameters: dict[str, str] = field(default_factory=dict)
     organization_id: str | None = None

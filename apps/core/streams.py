@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -50,14 +50,15 @@ class EventsNotStored(DomainError):
 class Writer:
     """Appends events to streams from an event loop, without making the caller wait.
 
-    `append` queues; a task sends the queue every few milliseconds. While Redis is away the events go to a spool on disk
-    and follow when it is back; the spools of processes that died are adopted. An event is lost only when the process
-    is killed in the few milliseconds before its batch is sent.
+    `append` queues what makes an event; a task makes and sends the queued ones every few milliseconds. While Redis is
+    away they go to a spool on disk and follow when it is back; the spools of processes that died are adopted. An event
+    is lost only when the process is killed in the few milliseconds before its batch is sent.
     """
 
     def __init__(self, redis: Redis, spool_dir: Path, name: str) -> None:
         self._redis = redis
         self._spool = Spool(spool_dir, name)
+        self._unmade: deque[tuple[str, Callable[[], dict[str, Any]]]] = deque()
         self._queue: deque[Entry] = deque()
         self._queued = asyncio.Event()
         self._is_away = False
@@ -75,13 +76,13 @@ class Writer:
             await self._task
         self._spool.close()
 
-    def append(self, stream: str, event: dict[str, Any]) -> None:
-        self._queue.append((stream, to_json(event)))
+    def append(self, stream: str, make_event: Callable[[], dict[str, Any]]) -> None:
+        self._unmade.append((stream, make_event))
         self._queued.set()
 
     def require_room(self) -> None:
         """Raise EventsNotStored while neither Redis nor the disk takes what is queued already."""
-        if len(self._queue) >= QUEUE_LIMIT or self._task is None or self._task.done():
+        if len(self._queue) + len(self._unmade) >= QUEUE_LIMIT or self._task is None or self._task.done():
             raise EventsNotStored()
 
     async def _run(self) -> None:
@@ -105,6 +106,7 @@ class Writer:
     async def _flush(self) -> None:
         """Send the spool and then the queue; when Redis is away, put the queue into the spool."""
         self._queued.clear()
+        self._make()
         if self._is_away:
             await self._spool_queue()
         try:
@@ -118,6 +120,12 @@ class Writer:
             log.warning("redis_away: %s", error)
             self._is_away = True
             await self._spool_queue()
+
+    def _make(self) -> None:
+        """Make each event once: its id has to stay the same however often it is sent."""
+        while self._unmade:
+            stream, make_event = self._unmade.popleft()
+            self._queue.append((stream, to_json(make_event())))
 
     async def _send(self, entries: list[Entry]) -> None:
         numbers = {stream: number for number, stream in enumerate({stream for stream, _ in entries}, start=1)}

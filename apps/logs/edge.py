@@ -27,6 +27,7 @@ async def record(call: Call, proceed: Proceed) -> Answer:
     finally:
         latency_us = (time.perf_counter_ns() - call.started_ns) // 1000
         outcome = {
+            "request_bytes": len(call.body),
             "status": status,
             "error_code": error_code,
             "response_bytes": response_bytes,
@@ -40,11 +41,10 @@ def _call_event(call: Call, outcome: dict[str, Any]) -> dict[str, Any]:
         "id": str(uuid7()),
         "organization_id": call.organization_id,
         "request_id": call.request_id,
-        "at": datetime.fromtimestamp(time.time() - outcome["latency_us"] / 1e6, UTC).isoformat(),
+        "at": datetime.fromtimestamp(call.ended_at - outcome["latency_us"] / 1e6, UTC).isoformat(),
         "method": call.method,
         "path": call.path,
         "route": call.route,
-        "request_bytes": len(call.body),
         "token": call.token_id,
         "deployment": call.dimensions.get("deployment"),
         "replica": call.dimensions.get("replica"),

@@ -28,6 +28,6 @@ def _usage_event(call: Call, meter: str) -> dict[str, Any]:
         "meter": meter,
         "quantity": call.quantities[meter],
         "cost_micro_usd": None,
-        "at": datetime.now(UTC).isoformat(),
+        "at": datetime.fromtimestamp(call.ended_at, UTC).isoformat(),
         "dimensions": dimensions,
     }

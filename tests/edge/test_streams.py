@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,13 @@ def numbers(valkey: PrivateValkey, stream: str = STREAM) -> list[int]:
 
 def append(writer: Writer, *values: int) -> None:
     for value in values:
-        writer.append(STREAM, {"n": value})
+        writer.append(STREAM, partial(dict, n=value))
 
 
 async def test_events_arrive_in_order_in_their_streams(valkey: PrivateValkey, tmp_path: Path) -> None:
     async with writing(valkey, tmp_path / "spool") as writer:
         append(writer, *range(1200))
-        writer.append("events:calls", {"n": -1})
+        writer.append("events:calls", lambda: {"n": -1})
     assert numbers(valkey) == list(range(1200))
     assert numbers(valkey, "events:calls") == [-1]
     assert not list((tmp_path / "spool").iterdir())

@@ -16,6 +16,7 @@ import pytest
 
 from tests.edge.plane import INFER, MODEL, PATIENCE_S, Replica, Server
 from tests.replica.models import SIGNATURE, ModelFiles, expected_probability, infer_request, write_model
+from workers.replica.model import Model
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,22 @@ def test_each_row_gets_the_models_own_prediction(replica: Server, rows: int) -> 
     assert probabilities["shape"] == [rows, 2]
     expected = [expected_probability(*row) for row in zip(ages, incomes, plans, strict=True)]
     assert probabilities["data"][1::2] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("income", [None, 250, 250.0])
+def test_one_row_is_fed_like_a_row_among_others(files: ModelFiles, income: float | None) -> None:
+    model = Model(files.model, SIGNATURE, MODEL, "1")
+    flat = infer_request(33, income, "pro")
+    nested = {"inputs": [{**tensor, "data": [tensor["data"]]} for tensor in flat["inputs"]][::-1]}
+    among_others = infer_request([1.0, 33.0], [2.0, income], ["basic", "pro"])
+    for request in (flat, nested):
+        assert probabilities(model, request)[0] == pytest.approx(probabilities(model, among_others)[1])
+
+
+def probabilities(model: Model, request: Any) -> list[float]:
+    """The probability of leaving in each row."""
+    values: list[float] = json.loads(model.predict(json.dumps(request).encode()))["outputs"][1]["data"][1::2]
+    return values
 
 
 def test_only_the_outputs_asked_for_are_given(replica: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -34,8 +35,10 @@ class Edge(Application):
         return pipeline.build(self._snapshots, self._fleet, self._writer)
 
     def settle(self, call: Call) -> None:
+        call.ended_at = time.time()
+        call.body = b""  # the events refer to the call, and may have to wait for Redis
         for stream, make_event in call.events:
-            self._writer.append(stream, make_event())
+            self._writer.append(stream, make_event)
 
     async def stop(self) -> None:
         """Send what is queued and let go of everything."""

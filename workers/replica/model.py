@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
 from apps.deployments.protocol import InputMismatch, MalformedJson, model_metadata
-from apps.registry.feeds import compile_feeds
-from apps.registry.signature import SignatureMismatch, compile_checker
+from apps.registry.feeds import NO_CATEGORY, Feeds, compile_feeds
+from apps.registry.signature import Datatype, SignatureMismatch, compile_checker
 
 _DATATYPES = {"f4": "FP32", "f8": "FP64", "i8": "INT64", "i4": "INT32", "b1": "BOOL"}
 
@@ -28,31 +29,48 @@ class Model:
         self._outputs = [output["name"] for output in signature["outputs"]]
         self._check = compile_checker(signature)
         self._feeds = compile_feeds(signature)
+        self._texts = [column["name"] for column in signature["inputs"] if column["datatype"] == Datatype.BYTES]
+        self._numbers = [column["name"] for column in signature["inputs"] if column["name"] not in self._texts]
         self.name, self.version, self.signature = name, version, signature
 
     def predict(self, body: bytes) -> bytes:
         """Answer an infer request, JSON to JSON. Raises MalformedJson and InputMismatch."""
-        request = self._checked(body)
+        request, row_count = self._checked(body)
         wanted = [output["name"] for output in request.get("outputs") or ()] or self._outputs
-        arrays = self._session.run(wanted, self._feeds(request))
+        feeds = self._row_feeds(request) if row_count == 1 else self._feeds(request)
+        arrays = self._session.run(wanted, feeds)
         response: dict[str, Any] = {"model_name": self.name, "model_version": self.version}
         if "id" in request:
             response["id"] = request["id"]
         response["outputs"] = [_tensor(name, array) for name, array in zip(wanted, arrays, strict=True)]
         return to_json(response, inf_nan_mode="null")
 
-    def _checked(self, body: bytes) -> dict[str, Any]:
+    def _row_feeds(self, request: Mapping[str, Any]) -> Feeds:
+        """What `compile_feeds` gives for one row, in a third of the time: its numbers are views of one array."""
+        row = {tensor["name"]: _only(tensor["data"]) for tensor in request["inputs"]}
+        numbers = np.array([row[name] for name in self._numbers], np.float32).reshape(-1, 1, 1)
+        feeds: Feeds = dict(zip(self._numbers, numbers, strict=True))
+        for name in self._texts:
+            feeds[name] = np.array([[NO_CATEGORY if row[name] is None else row[name]]], object)
+        return feeds
+
+    def _checked(self, body: bytes) -> tuple[dict[str, Any], int]:
         try:
             request: dict[str, Any] = from_json(body)
-            self._check(request)
+            return request, self._check(request)
         except ValueError as error:
             raise MalformedJson(reason=error) from error
         except SignatureMismatch as mismatch:
             raise InputMismatch(mismatch) from mismatch
-        return request
 
     def metadata(self) -> dict[str, Any]:
         return model_metadata(self.name, self.version, self.signature)
+
+
+def _only(data: list[Any]) -> Any:
+    """The one value of a one-row column, which the protocol lets be nested or flat."""
+    value = data[0]
+    return value[0] if type(value) is list else value
 
 
 def _tensor(name: str, array: NDArray[Any]) -> dict[str, Any]:
