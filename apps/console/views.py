@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from apps.console import queries, services
 from apps.core import http
 from apps.core.forms import submit
+from apps.core.http import Request
 from apps.organizations import queries as organizations
 from apps.organizations.forms import NewOrganizationForm
 from apps.organizations.services import create_organization
 
 
 @login_required
-def start(request: HttpRequest) -> HttpResponse:
+def start(request: Request) -> HttpResponse:
     """The person's first organization, or the page that founds one."""
     memberships = organizations.memberships_of(request.user)
     if not memberships:
@@ -22,7 +23,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-def welcome(request: HttpRequest) -> HttpResponse:
+def welcome(request: Request) -> HttpResponse:
     form = NewOrganizationForm(request.POST or None)
     if request.method == "POST":
         organization = submit(form, lambda name: create_organization(name, request.user))
@@ -32,11 +33,11 @@ def welcome(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("organization.read", methods=["GET", "HEAD"])
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: Request) -> HttpResponse:
     return render(request, "console/home.html", {"overview": queries.overview()})
 
 
 @http.page("deployments.write", methods=["POST"])
-def sample_create(request: HttpRequest) -> HttpResponse:
+def sample_create(request: Request) -> HttpResponse:
     job = services.start_sample_project(by=request.actor)
     return http.redirect(request, http.link(request.organization, "jobs:job-detail", job.pk))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
@@ -36,7 +36,7 @@ class ConsoleAdmin(ModelAdmin):
         """The operator as the one who acts in a tenant, for services and the tenant's own trail."""
         user = request.user
         label = f"operator {user.get_username()}"
-        return Actor("operator", user.pk, label, user_id=user.pk, request_id=request.id)
+        return Actor("operator", user.pk, label, user_id=user.pk, request_id=cast("Any", request).id)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return [field.name for field in self.model._meta.fields]

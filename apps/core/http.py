@@ -13,10 +13,23 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
+from django_htmx.middleware import HtmxDetails
 
+from apps.core.actors import Actor
 from apps.core.errors import DomainError, NotFound
 
 View = Callable[..., HttpResponseBase]
+
+
+class Request(HttpRequest):
+    """A request as our middleware leaves it. On pages inside an organization `organization` and `actor` are set."""
+
+    id: str
+    htmx: HtmxDetails
+    organization: Any
+    membership: Any
+    actor: Actor
+    user: Any
 
 
 def page(permission: str, methods: Sequence[str] = ("GET", "HEAD", "POST")) -> Callable[[View], View]:
@@ -24,7 +37,7 @@ def page(permission: str, methods: Sequence[str] = ("GET", "HEAD", "POST")) -> C
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return sign_in_first(request)
             if request.organization is None or request.actor is None:
@@ -32,14 +45,14 @@ def page(permission: str, methods: Sequence[str] = ("GET", "HEAD", "POST")) -> C
             request.actor.require(permission)
             return view(request, *args, **kwargs)
 
-        checked = require_http_methods(list(methods))(guarded)
+        checked: Any = require_http_methods(list(methods))(guarded)
         checked.permission = permission
         return checked
 
     return decorate
 
 
-def sign_in_first(request: HttpRequest) -> HttpResponse:
+def sign_in_first(request: Request) -> HttpResponse:
     """The login page, for a fragment as a redirect of the whole page."""
     if not request.htmx:
         return redirect_to_login(request.get_full_path())
@@ -54,13 +67,13 @@ def link(organization: Any, name: str, *args: Any) -> str:
     return reverse(name, args=[organization.slug, *args])
 
 
-def fragment(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+def fragment(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     response = render(request, template, context, status=status)
     response["Vary"] = "HX-Request"
     return response
 
 
-def redirect(request: HttpRequest, url: str) -> HttpResponse:
+def redirect(request: Request, url: str) -> HttpResponse:
     """Send the browser to `url`, also out of a fragment."""
     if request.htmx:
         response = HttpResponse(status=204)
@@ -77,12 +90,12 @@ def toast(response: HttpResponse, text: str, level: str = "success", request_id:
     return response
 
 
-def toast_error(request: HttpRequest, error: DomainError) -> HttpResponse:
+def toast_error(request: Request, error: DomainError) -> HttpResponse:
     response = HttpResponse(status=error.status)
     response["HX-Reswap"] = "none"
     return toast(response, error.message, level="error", request_id=request.id)
 
 
-def error_page(request: HttpRequest, error: DomainError) -> HttpResponse:
+def error_page(request: Request, error: DomainError) -> HttpResponse:
     context = {"error": error, "status": error.status, "detail": error.message, "request_id": request.id}
     return render(request, "core/error.html", context, status=error.status)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
 from apps.core import request_ids
 from apps.core.errors import DomainError
+from apps.core.http import Request
 from apps.core.refusals import refusal
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[Request], HttpResponse]
 
 
 class RequestIdMiddleware:
@@ -20,10 +21,9 @@ class RequestIdMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: Request) -> HttpResponse:
         request.id = request_ids.accept_or_make(request.headers.get(request_ids.HEADER))
-        request.actor = None
-        request.organization = None
+        request.actor = request.organization = None  # type: ignore[assignment]
         with structlog.contextvars.bound_contextvars(request_id=request.id):
             response = self.get_response(request)
         response[request_ids.HEADER] = request.id
@@ -36,8 +36,8 @@ class ErrorMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: Request) -> HttpResponse:
         return self.get_response(request)
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+    def process_exception(self, request: Request, error: Exception) -> HttpResponse | None:
         return refusal(request, error) if isinstance(error, DomainError) else None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 
 from apps.core import http
 from apps.core.api.problems import Unexpected, problem
 from apps.core.errors import DomainError, NotFound
+from apps.core.http import Request
 
 
-def refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
+def refusal(request: Request, error: DomainError) -> HttpResponse:
     if request.path_info.startswith("/api/"):
         return problem(request, error)
     if getattr(request, "htmx", False):
@@ -17,11 +18,11 @@ def refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
     return http.error_page(request, error)
 
 
-def not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:
+def not_found(request: Request, exception: Http404 | None = None) -> HttpResponse:
     """Django's `handler404`."""
     return refusal(request, NotFound())
 
 
-def server_error(request: HttpRequest) -> HttpResponse:
+def server_error(request: Request) -> HttpResponse:
     """Django's `handler500`."""
     return refusal(request, Unexpected())

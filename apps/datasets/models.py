@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.postgres.fields import ArrayField
@@ -26,7 +26,7 @@ class Dataset(tenancy.TenantModel):
     description = models.TextField(max_length=2000, blank=True)
     created_by_label = models.CharField(max_length=200, blank=True)
 
-    objects = tenancy.TenantManager.from_queryset(DatasetQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(DatasetQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         constraints = [models.UniqueConstraint(fields=["organization", "name_key"], name="datasets_name_once")]
@@ -67,7 +67,7 @@ class DatasetVersion(tenancy.TenantModel):
     created_by_label = models.CharField(max_length=200, blank=True)
     ready_at = models.DateTimeField(null=True)
 
-    objects = tenancy.TenantManager.from_queryset(DatasetVersionQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(DatasetVersionQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         constraints = [

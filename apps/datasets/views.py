@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from apps.core import http, paging
@@ -14,6 +14,7 @@ from apps.core.downloads import Download
 from apps.core.errors import NotFound
 from apps.core.formatting import format_bytes
 from apps.core.forms import submit
+from apps.core.http import Request
 from apps.datasets import downloads, errors, queries, services
 from apps.datasets.forms import DatasetForm, DescriptionForm, SourceForm
 from apps.datasets.models import Dataset, DatasetVersion
@@ -22,7 +23,7 @@ TABS = ("rows", "columns", "versions", "activity")
 
 
 @http.page("datasets.read", methods=["GET", "HEAD"])
-def dataset_list(request: HttpRequest) -> HttpResponse:
+def dataset_list(request: Request) -> HttpResponse:
     search = request.GET.get("q", "").strip()
     datasets = Dataset.objects.with_totals().with_latest_version()
     if search:
@@ -39,7 +40,7 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("datasets.write")
-def dataset_create(request: HttpRequest) -> HttpResponse:
+def dataset_create(request: Request) -> HttpResponse:
     form = DatasetForm(request.POST or None, request.FILES or None)
     if request.method == "POST":
         version = submit(form, lambda **given: services.create_dataset(**given, by=request.actor))
@@ -49,7 +50,7 @@ def dataset_create(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("datasets.write")
-def version_create(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def version_create(request: Request, dataset_id: UUID) -> HttpResponse:
     dataset = get_object_or_404(Dataset, pk=dataset_id)
     form = SourceForm(request.POST or None, request.FILES or None)
     if request.method == "POST":
@@ -62,9 +63,7 @@ def version_create(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     return _form_page(request, form, "datasets/version_create.html", "datasets/version_form.html", context)
 
 
-def _form_page(
-    request: HttpRequest, form: Any, template: str, form_template: str, context: dict[str, Any]
-) -> HttpResponse:
+def _form_page(request: Request, form: Any, template: str, form_template: str, context: dict[str, Any]) -> HttpResponse:
     """The page of a form; for HTMX, what was wrong with it as the form alone."""
     context = {**context, "form": form}
     if request.htmx and form.is_bound:
@@ -72,12 +71,12 @@ def _form_page(
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-def _go_to_dataset(request: HttpRequest, dataset_id: UUID, query: str = "") -> HttpResponse:
+def _go_to_dataset(request: Request, dataset_id: UUID, query: str = "") -> HttpResponse:
     return http.redirect(request, http.link(request.organization, "datasets:dataset-detail", dataset_id) + query)
 
 
 @http.page("datasets.read", methods=["GET", "HEAD"])
-def dataset_detail(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def dataset_detail(request: Request, dataset_id: UUID) -> HttpResponse:
     """A dataset at one of its versions: `?version=<number>`, the newest one unless told."""
     dataset = get_object_or_404(Dataset.objects.with_totals(), pk=dataset_id)
     version = _chosen_version(dataset, request.GET.get("version", ""))
@@ -111,14 +110,14 @@ def _version_label(version: DatasetVersion | None, dataset: Any) -> str:
     return str(version.number) if dataset.version_count == 1 else f"{version.number} of {dataset.version_count}"
 
 
-def _train_url(request: HttpRequest, version: DatasetVersion | None) -> str:
+def _train_url(request: Request, version: DatasetVersion | None) -> str:
     """Where a model is trained on a version, for those who may."""
     if version is None or not version.is_ready or not request.actor.can("training.write"):
         return ""
     return f"{http.link(request.organization, 'training:run-create')}?version={version.pk}"
 
 
-def _tab_context(request: HttpRequest, dataset: Dataset, version: DatasetVersion | None, tab: str) -> dict[str, Any]:
+def _tab_context(request: Request, dataset: Dataset, version: DatasetVersion | None, tab: str) -> dict[str, Any]:
     cursor = request.GET.get("cursor", "")
     if tab == "versions":
         return {"page": paging.newest_first(dataset.versions.select_related("job"), cursor)}
@@ -133,7 +132,7 @@ def _tab_context(request: HttpRequest, dataset: Dataset, version: DatasetVersion
     return {"columns": columns, "page": page, "rows_note": queries.rows_note(version, page)}
 
 
-def _job_actions(request: HttpRequest, version: DatasetVersion | None) -> dict[str, bool]:
+def _job_actions(request: Request, version: DatasetVersion | None) -> dict[str, bool]:
     if version is None or version.job is None or not request.actor.can("jobs.write"):
         return {}
     job = version.job
@@ -141,7 +140,7 @@ def _job_actions(request: HttpRequest, version: DatasetVersion | None) -> dict[s
 
 
 @http.page("datasets.write")
-def dataset_edit(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def dataset_edit(request: Request, dataset_id: UUID) -> HttpResponse:
     dataset = get_object_or_404(Dataset, pk=dataset_id)
     form = DescriptionForm(request.POST or None, initial={"name": dataset.name, "description": dataset.description})
     if request.method == "POST":
@@ -153,7 +152,7 @@ def dataset_edit(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 
 
 @http.page("datasets.write", methods=["POST"])
-def dataset_delete(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def dataset_delete(request: Request, dataset_id: UUID) -> HttpResponse:
     dataset = get_object_or_404(Dataset, pk=dataset_id)
     if request.POST.get("confirmation") != dataset.name:
         raise errors.ConfirmationMissing(field="confirmation", name=dataset.name)
@@ -163,5 +162,5 @@ def dataset_delete(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 
 
 @http.page("datasets.read", methods=["GET", "HEAD"])
-def version_source(request: HttpRequest, version_id: UUID) -> Download:
+def version_source(request: Request, version_id: UUID) -> Download:
     return downloads.source_response(get_object_or_404(DatasetVersion, pk=version_id))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -34,16 +34,16 @@ class DeploymentForm(forms.Form):
 
     def __init__(self, *args: Any, version: ModelVersion | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["model_version"].queryset = queries.deployable_versions()
+        cast("VersionField", self.fields["model_version"]).queryset = queries.deployable_versions()
         if version is not None:
-            self.initial |= {"model_version": version.pk, "name": suggested_name(version.model.name)}
+            self.initial = {**self.initial, "model_version": version.pk, "name": suggested_name(version.model.name)}
 
 
 class ScaleForm(forms.Form):
     replica_count = ReplicaCountField(label="Replicas")
 
     def __init__(self, *args: Any, deployment: Deployment, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"replica_count": deployment.replica_count}, **kwargs)
+        super().__init__(*args, **{**kwargs, "initial": {"replica_count": deployment.replica_count}})
 
 
 class VersionForm(forms.Form):
@@ -53,8 +53,8 @@ class VersionForm(forms.Form):
     )
 
     def __init__(self, *args: Any, deployment: Deployment, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"model_version": deployment.model_version_id}, **kwargs)
-        self.fields["model_version"].queryset = queries.deployable_versions()
+        super().__init__(*args, **{**kwargs, "initial": {"model_version": deployment.model_version_id}})
+        cast("VersionField", self.fields["model_version"]).queryset = queries.deployable_versions()
 
 
 def suggested_name(model_name: str) -> str:

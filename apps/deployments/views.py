@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from apps.core import http, paging
 from apps.core.forms import submit
+from apps.core.http import Request
 from apps.deployments import errors, queries, services
 from apps.deployments.forms import DeploymentForm, ScaleForm, VersionForm
 from apps.deployments.models import Deployment
@@ -20,7 +21,7 @@ TABS = ("overview", "use", "settings")
 
 
 @http.page("deployments.read", methods=["GET", "HEAD"])
-def deployment_list(request: HttpRequest) -> HttpResponse:
+def deployment_list(request: Request) -> HttpResponse:
     deployments = Deployment.objects.with_replicas()
     if status := request.GET.get("status"):
         deployments = deployments.filter(status=status)
@@ -30,7 +31,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("deployments.write")
-def deployment_create(request: HttpRequest) -> HttpResponse:
+def deployment_create(request: Request) -> HttpResponse:
     form = DeploymentForm(request.POST or None, version=_chosen_version(request))
     if request.method == "POST":
         deployment = submit(form, lambda **given: services.create_deployment(**given, by=request.actor))
@@ -41,22 +42,22 @@ def deployment_create(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("deployments.read", methods=["GET", "HEAD"])
-def deployment_detail(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
+def deployment_detail(request: Request, deployment_id: UUID) -> HttpResponse:
     return _detail(request, _deployment(deployment_id), request.GET.get("tab", ""))
 
 
 @http.page("deployments.write", methods=["POST"])
-def deployment_start(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
+def deployment_start(request: Request, deployment_id: UUID) -> HttpResponse:
     return _go_to(request, services.start_deployment(_deployment(deployment_id), by=request.actor))
 
 
 @http.page("deployments.write", methods=["POST"])
-def deployment_stop(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
+def deployment_stop(request: Request, deployment_id: UUID) -> HttpResponse:
     return _go_to(request, services.stop_deployment(_deployment(deployment_id), by=request.actor))
 
 
 @http.page("deployments.write", methods=["POST"])
-def deployment_scale(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
+def deployment_scale(request: Request, deployment_id: UUID) -> HttpResponse:
     deployment = _deployment(deployment_id)
     form = ScaleForm(request.POST, deployment=deployment)
     if submit(form, lambda **given: services.scale_deployment(deployment, **given, by=request.actor)):
@@ -65,7 +66,7 @@ def deployment_scale(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
 
 
 @http.page("deployments.write", methods=["POST"])
-def deployment_roll_out(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
+def deployment_roll_out(request: Request, deployment_id: UUID) -> HttpResponse:
     deployment = _deployment(deployment_id)
     form = VersionForm(request.POST, deployment=deployment)
     if submit(form, lambda **given: services.change_model_version(deployment, **given, by=request.actor)):
@@ -74,7 +75,7 @@ def deployment_roll_out(request: HttpRequest, deployment_id: UUID) -> HttpRespon
 
 
 @http.page("deployments.write", methods=["POST"])
-def deployment_delete(request: HttpRequest, deployment_id: UUID) -> HttpResponse:
+def deployment_delete(request: Request, deployment_id: UUID) -> HttpResponse:
     deployment = _deployment(deployment_id)
     if request.POST.get("confirmation") != deployment.name:
         raise errors.ConfirmationMismatch(field="confirmation", name=deployment.name)
@@ -83,7 +84,7 @@ def deployment_delete(request: HttpRequest, deployment_id: UUID) -> HttpResponse
     return http.redirect(request, http.link(request.organization, "deployments:deployment-list"))
 
 
-def _detail(request: HttpRequest, deployment: Deployment, tab: str, **forms: Any) -> HttpResponse:
+def _detail(request: Request, deployment: Deployment, tab: str, **forms: Any) -> HttpResponse:
     tab = tab if tab in TABS else TABS[0]
     context = {
         "deployment": deployment,
@@ -105,7 +106,7 @@ def _tab_context(deployment: Deployment, tab: str) -> dict[str, Any]:
     return {}
 
 
-def _chosen_version(request: HttpRequest) -> ModelVersion | None:
+def _chosen_version(request: Request) -> ModelVersion | None:
     """The version that a link from its page names, else the newest one."""
     versions = ModelVersion.objects.select_related("model")
     try:
@@ -118,5 +119,5 @@ def _deployment(deployment_id: UUID) -> Deployment:
     return get_object_or_404(Deployment.objects.with_replicas(), pk=deployment_id)
 
 
-def _go_to(request: HttpRequest, deployment: Deployment) -> HttpResponse:
+def _go_to(request: Request, deployment: Deployment) -> HttpResponse:
     return http.redirect(request, http.link(request.organization, "deployments:deployment-detail", deployment.pk))

@@ -17,6 +17,6 @@ def ring(queue: str) -> None:
     from apps.jobs.tasks import look
 
     try:
-        look.apply_async(args=[queue], queue=queue, retry=False)
+        look.apply_async(args=(queue,), queue=queue, retry=False)
     except OperationalError as error:
         log.warning("doorbell_unreachable", queue=queue, error=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -48,7 +49,7 @@ class Job(tenancy.TenantModel):
     created_by_label = models.CharField(max_length=200, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
 
-    objects = tenancy.TenantManager.from_queryset(JobQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(JobQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         constraints = [

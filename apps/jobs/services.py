@@ -28,7 +28,7 @@ def submit_job(kind: str, input: dict[str, Any], *, by: Actor, label: str, subje
         input=input,
         max_attempts=definition.max_attempts,
         time_limit_s=definition.time_limit_s,
-        subject_type=subject._meta.model_name if subject else "",
+        subject_type=subject._meta.model_name or "" if subject else "",
         subject_id=subject.pk if subject else None,
         created_by_id=by.id,
         created_by_label=by.label[:200],

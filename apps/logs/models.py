@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models.functions import Now
@@ -31,7 +32,7 @@ class CallRecord(tenancy.TenantModel):
     error_code = models.TextField()
     client = models.TextField()
 
-    objects = tenancy.TenantManager.from_queryset(CallRecordQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(CallRecordQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         indexes = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -75,7 +75,7 @@ def call_charts(calls: QuerySet[CallRecord], time_range: TimeRange, now: datetim
         failed=Count("id", filter=Q(status__gte=500)),
         latency=Percentiles("latency_us", (0.5, 0.95)),
     )
-    by_step = {row["at"]: row for row in rows}
+    by_step: dict[datetime, Mapping[str, Any]] = {row["at"]: row for row in rows}
     steps = time_range.steps(now)
     found = [by_step.get(at, {}) for at in steps]
     return CallCharts(
@@ -90,7 +90,8 @@ def choices(time_range: TimeRange, now: datetime) -> Choices:
     """What the range's calls can be filtered by, in one query."""
     rows = filtered({}, time_range, now).order_by().values("model", "route", status_class=STATUS_CLASS)
     counted: dict[str, dict[str, int]] = {"status_class": {}, "model": {}, "route": {}}
-    for row in rows.annotate(calls=Count("id")):
+    groups: Iterable[Mapping[str, Any]] = rows.annotate(calls=Count("id"))
+    for row in groups:
         for name, counts in counted.items():
             if row[name]:
                 counts[row[name]] = counts.get(row[name], 0) + row["calls"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -31,5 +31,6 @@ class TokenForm(forms.Form):
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         held = sorted(actor.permissions)
-        self.fields["scopes"].choices = [(scope, scope) for scope in held]
-        self.fields["scopes"].initial = [s for s in held if s.endswith(".read") or s == "predictions.create"]
+        scopes = cast("forms.MultipleChoiceField", self.fields["scopes"])
+        scopes.choices = [(scope, scope) for scope in held]
+        scopes.initial = [s for s in held if s.endswith(".read") or s == "predictions.create"]

@@ -12,9 +12,10 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
 from apps.core.errors import DomainError
+from apps.core.http import Request
 from apps.core.refusals import refusal
 from apps.organizations import errors
 from apps.organizations.middleware import API_PATH
@@ -24,14 +25,14 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 KEPT_FOR = timedelta(hours=24)
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[Request], HttpResponse]
 
 
 class IdempotencyMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: Request) -> HttpResponse:
         key = request.headers.get(HEADER)
         if key is None or request.method != "POST" or not request.path_info.startswith(API_PATH):
             return self.get_response(request)
@@ -40,7 +41,7 @@ class IdempotencyMiddleware:
         except DomainError as error:
             return refusal(request, error)
 
-    def _answer_once(self, request: HttpRequest, key: str) -> HttpResponse:
+    def _answer_once(self, request: Request, key: str) -> HttpResponse:
         if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
             raise errors.IdempotencyKeyInvalid
         content = fingerprint(request)
@@ -56,7 +57,7 @@ class IdempotencyMiddleware:
             return response
 
 
-def _lock(request: HttpRequest, key: str) -> None:
+def _lock(request: Request, key: str) -> None:
     name = f"idempotency:{request.organization.pk}:{request.actor.id}:{key}"
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
@@ -64,7 +65,7 @@ def _lock(request: HttpRequest, key: str) -> None:
             raise errors.IdempotencyKeyInFlight
 
 
-def _remembered(request: HttpRequest, key: str, content: str) -> HttpResponse | None:
+def _remembered(request: Request, key: str, content: str) -> HttpResponse | None:
     row = IdempotentRequest.objects.filter(actor_id=request.actor.id, key=key).first()
     if row is None:
         return None
@@ -77,7 +78,7 @@ def _remembered(request: HttpRequest, key: str, content: str) -> HttpResponse | 
     return response
 
 
-def _remember(request: HttpRequest, key: str, content: str, response: HttpResponse) -> None:
+def _remember(request: Request, key: str, content: str, response: HttpResponse) -> None:
     IdempotentRequest.objects.create(
         actor_id=request.actor.id,
         key=key,
@@ -89,7 +90,7 @@ def _remember(request: HttpRequest, key: str, content: str, response: HttpRespon
     )
 
 
-def fingerprint(request: HttpRequest) -> str:
+def fingerprint(request: Request) -> str:
     """What makes two requests the same: method, path, and body.
 
     A file upload is not held in memory for this: its length stands for its body.

@@ -7,22 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.errors import DomainError, NotAuthenticated
+from apps.core.http import Request
 from apps.core.refusals import refusal
 from apps.organizations import queries, services
 from apps.organizations.models import Organization
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[Request], HttpResponse]
 
 PAGE_PATH = re.compile(r"^/o/([^/]+)/")
 API_PATH = "/api/v1/"
 
 
-def _inside(request: HttpRequest, organization: Organization, actor: Actor, get_response: GetResponse) -> HttpResponse:
+def _inside(request: Request, organization: Organization, actor: Actor, get_response: GetResponse) -> HttpResponse:
     request.organization, request.actor = organization, actor
     bound = structlog.contextvars.bound_contextvars(organization=organization.slug, actor=actor.label)
     with tenancy.scope(organization.pk), bound:
@@ -35,7 +36,7 @@ class TenantMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: Request) -> HttpResponse:
         found = PAGE_PATH.match(request.path_info)
         if found is None or not request.user.is_authenticated:
             return self.get_response(request)
@@ -47,7 +48,7 @@ class TenantMiddleware:
         actor = queries.actor_for_member(membership, request.user, request)
         return _inside(request, membership.organization, actor, self.get_response)
 
-    def process_view(self, request: HttpRequest, view: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+    def process_view(self, request: Request, view: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         kwargs.pop("organization_slug", None)
 
 
@@ -57,7 +58,7 @@ class ApiTenantMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: Request) -> HttpResponse:
         if not request.path_info.startswith(API_PATH):
             return self.get_response(request)
         try:
@@ -66,7 +67,7 @@ class ApiTenantMiddleware:
             return refusal(request, error)
         return _inside(request, organization, actor, self.get_response)
 
-    def _caller(self, request: HttpRequest) -> tuple[Organization, Actor]:
+    def _caller(self, request: Request) -> tuple[Organization, Actor]:
         if authorization := request.headers.get("Authorization"):
             return self._token_caller(request, authorization)
         if not request.user.is_authenticated:
@@ -75,7 +76,7 @@ class ApiTenantMiddleware:
         membership = queries.membership_for_api(request.user, slug)
         return membership.organization, queries.actor_for_member(membership, request.user, request)
 
-    def _token_caller(self, request: HttpRequest, authorization: str) -> tuple[Organization, Actor]:
+    def _token_caller(self, request: Request, authorization: str) -> tuple[Organization, Actor]:
         kind, _, text = authorization.partition(" ")
         if kind.lower() != "bearer":
             raise NotAuthenticated
@@ -83,5 +84,5 @@ class ApiTenantMiddleware:
         actor = queries.actor_for_token(token, request)
         with tenancy.scope(token.organization_id):
             services.note_token_use(token, actor.address)
-        request.user = token.membership.user
+        request.user = queries.maker_of(token).user
         return token.organization, actor

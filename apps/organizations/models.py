@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -61,7 +61,7 @@ class ApiToken(tenancy.TenantModel):
     last_used_at = models.DateTimeField(null=True, blank=True)
     last_used_address = models.CharField(max_length=45, blank=True)
 
-    objects = tenancy.TenantManager.from_queryset(ApiTokenQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(ApiTokenQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         indexes = [models.Index(fields=["organization", "-id"], name="organizations_token_newest")]

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import HttpRequest
-
 from apps.accounts.models import User
 from apps.core import tenancy, tokens
 from apps.core.actors import Actor
 from apps.core.errors import NotAuthenticated, NotFound
+from apps.core.http import Request
 from apps.organizations.errors import OrganizationHeaderNeeded
 from apps.organizations.models import ApiToken, Membership
 
 ORGANIZATION_HEADER = "Modelyard-Organization"
 
 
-def client_address(request: HttpRequest) -> str:
+def client_address(request: Request) -> str:
     return request.META.get("REMOTE_ADDR") or ""
 
 
@@ -34,7 +33,7 @@ def membership_in(user: User, slug: str) -> Membership:
     raise NotFound
 
 
-def actor_for_member(membership: Membership, user: User, request: HttpRequest) -> Actor:
+def actor_for_member(membership: Membership, user: User, request: Request) -> Actor:
     return Actor(
         kind="user",
         id=user.pk,
@@ -59,14 +58,22 @@ def token_for(text: str) -> ApiToken:
     return token
 
 
-def actor_for_token(token: ApiToken, request: HttpRequest) -> Actor:
+def maker_of(token: ApiToken) -> Membership:
+    """Who made a usable token; one whose maker left is not usable."""
+    if token.membership is None:
+        raise NotAuthenticated
+    return token.membership
+
+
+def actor_for_token(token: ApiToken, request: Request) -> Actor:
     """A token can do what its scopes say and its maker still may."""
+    maker = maker_of(token)
     return Actor(
         kind="token",
         id=token.pk,
-        label=f"{token.name} ({token.membership.user.email})",
-        permissions=frozenset(token.scopes) & token.membership.permissions,
-        user_id=token.membership.user_id,
+        label=f"{token.name} ({maker.user.email})",
+        permissions=frozenset(token.scopes) & maker.permissions,
+        user_id=maker.user_id,
         address=client_address(request),
         request_id=request.id,
     )

@@ -3,11 +3,12 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from apps.core import http
 from apps.core.forms import submit
+from apps.core.http import Request
 from apps.organizations import services
 from apps.organizations.enums import Role
 from apps.organizations.forms import MemberForm, OrganizationForm, TokenForm
@@ -16,7 +17,7 @@ from apps.organizations.permissions import ALL, ROLE_PERMISSIONS
 
 
 @http.page("organization.read")
-def settings(request: HttpRequest) -> HttpResponse:
+def settings(request: Request) -> HttpResponse:
     form = OrganizationForm(request.POST or None, instance=request.organization)
     if request.method == "POST":
         request.actor.require("organization.write")
@@ -29,7 +30,7 @@ def settings(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("members.read")
-def member_list(request: HttpRequest) -> HttpResponse:
+def member_list(request: Request) -> HttpResponse:
     form = MemberForm(request.POST or None)
     if request.method == "POST":
         request.actor.require("members.write")
@@ -45,7 +46,7 @@ def member_list(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("members.write", methods=["POST"])
-def member_role(request: HttpRequest, membership_id: UUID) -> HttpResponse:
+def member_role(request: Request, membership_id: UUID) -> HttpResponse:
     role = request.POST.get("role", "")
     membership = get_object_or_404(Membership, pk=membership_id)
     if role in Role.values:
@@ -54,13 +55,13 @@ def member_role(request: HttpRequest, membership_id: UUID) -> HttpResponse:
 
 
 @http.page("members.write", methods=["POST"])
-def member_remove(request: HttpRequest, membership_id: UUID) -> HttpResponse:
+def member_remove(request: Request, membership_id: UUID) -> HttpResponse:
     services.remove_member(get_object_or_404(Membership, pk=membership_id), by=request.actor)
     return http.redirect(request, http.link(request.organization, "organizations:member-list"))
 
 
 @http.page("tokens.read")
-def token_list(request: HttpRequest) -> HttpResponse:
+def token_list(request: Request) -> HttpResponse:
     issued = None
     form = TokenForm(request.POST or None, actor=request.actor)
     if request.method == "POST":
@@ -75,6 +76,6 @@ def token_list(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("tokens.write", methods=["POST"])
-def token_revoke(request: HttpRequest, token_id: UUID) -> HttpResponse:
+def token_revoke(request: Request, token_id: UUID) -> HttpResponse:
     services.revoke_token(get_object_or_404(ApiToken, pk=token_id), by=request.actor)
     return http.redirect(request, http.link(request.organization, "organizations:token-list"))

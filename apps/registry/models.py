@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.db import models
 
 from apps.core import tenancy
@@ -47,7 +49,7 @@ class ModelVersion(tenancy.TenantModel):
     compared_row_count = models.PositiveIntegerField()
     largest_difference = models.FloatField()
 
-    objects = tenancy.TenantManager.from_queryset(ModelVersionQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(ModelVersionQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         constraints = [

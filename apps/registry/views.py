@@ -6,13 +6,14 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from apps.core import http, paging
 from apps.core.downloads import Download
 from apps.core.forms import submit
+from apps.core.http import Request
 from apps.registry import downloads, queries, services
 from apps.registry.enums import TaskName
 from apps.registry.forms import DescriptionForm
@@ -22,7 +23,7 @@ VERSION_TABS = ("overview", "signature", "use")
 
 
 @http.page("models.read")
-def model_list(request: HttpRequest) -> HttpResponse:
+def model_list(request: Request) -> HttpResponse:
     models = queries.models_with_latest_version()
     if task := request.GET.get("task"):
         models = models.filter(task=task)
@@ -37,7 +38,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("models.read")
-def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
+def model_detail(request: Request, model_id: UUID) -> HttpResponse:
     model = get_object_or_404(queries.models_with_latest_version(), pk=model_id)
     versions = ModelVersion.objects.filter(model=model).with_lineage()
     context = {
@@ -49,7 +50,7 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 
 @http.page("models.write")
-def model_edit(request: HttpRequest, model_id: UUID) -> HttpResponse:
+def model_edit(request: Request, model_id: UUID) -> HttpResponse:
     model = get_object_or_404(Model, pk=model_id)
     form = DescriptionForm(request.POST or None, initial={"description": model.description})
     describe = partial(services.describe_model, model, by=request.actor)
@@ -61,7 +62,7 @@ def model_edit(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 
 @http.page("models.read")
-def version_detail(request: HttpRequest, model_version_id: UUID) -> HttpResponse:
+def version_detail(request: Request, model_version_id: UUID) -> HttpResponse:
     version = get_object_or_404(
         ModelVersion.objects.with_lineage().prefetch_related("importances"), pk=model_version_id
     )
@@ -78,12 +79,12 @@ def version_detail(request: HttpRequest, model_version_id: UUID) -> HttpResponse
 
 
 @http.page("models.read", methods=["GET", "HEAD"])
-def version_artifact(request: HttpRequest, model_version_id: UUID) -> Download:
+def version_artifact(request: Request, model_version_id: UUID) -> Download:
     version: ModelVersion = get_object_or_404(ModelVersion.objects.select_related("model"), pk=model_version_id)
     return downloads.artifact_response(version)
 
 
-def _deploy_url(request: HttpRequest, version: ModelVersion | None) -> str:
+def _deploy_url(request: Request, version: ModelVersion | None) -> str:
     """Where the version is deployed, for those who may."""
     if version is None or not request.actor.can("deployments.write"):
         return ""

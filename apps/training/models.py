@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -35,7 +37,7 @@ class TrainingRun(tenancy.TenantModel):
         ModelVersion, null=True, on_delete=models.SET_NULL, related_name="training_run"
     )
 
-    objects = tenancy.TenantManager.from_queryset(TrainingRunQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(TrainingRunQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         constraints = [
@@ -99,7 +101,7 @@ class Trial(tenancy.TenantModel):
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
 
-    objects = tenancy.TenantManager.from_queryset(TrialQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(TrialQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         ordering = ["position"]

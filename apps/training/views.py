@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 
 from apps.core import http, paging
 from apps.core.forms import submit
+from apps.core.http import Request
 from apps.training import queries, services
 from apps.training.forms import RunForm
 from apps.training.models import TrainingRun
@@ -19,7 +20,7 @@ RUN_TABS = ("leaderboard", "folds", "columns")
 
 
 @http.page("training.read")
-def run_list(request: HttpRequest) -> HttpResponse:
+def run_list(request: Request) -> HttpResponse:
     page = paging.newest_first(queries.filtered(request.GET), request.GET.get("cursor", ""))
     context = {
         "page": page,
@@ -31,7 +32,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("training.write")
-def run_create(request: HttpRequest) -> HttpResponse:
+def run_create(request: Request) -> HttpResponse:
     """A new run, on the dataset version that the address or the form names."""
     data = request.POST if request.method == "POST" else None
     typed = request.POST if data is not None else request.GET
@@ -43,7 +44,7 @@ def run_create(request: HttpRequest) -> HttpResponse:
     return render(request, "training/run_create.html", context, status=422 if form.errors else 200)
 
 
-def _create(request: HttpRequest, **values: Any) -> TrainingRun:
+def _create(request: Request, **values: Any) -> TrainingRun:
     return services.create_run(services.NewRun(**values), by=request.actor)
 
 
@@ -56,7 +57,7 @@ def _initial(parameters: QueryDict) -> dict[str, Any]:
 
 
 @http.page("training.read")
-def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
+def run_detail(request: Request, run_id: UUID) -> HttpResponse:
     run = get_object_or_404(TrainingRun.objects.with_context(), pk=run_id)
     trials = queries.leaderboard(run)
     metrics = queries.metrics_of(trials)
@@ -76,13 +77,13 @@ def run_detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 @http.page("training.write", methods=["POST"])
-def run_cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
+def run_cancel(request: Request, run_id: UUID) -> HttpResponse:
     run = services.cancel_run(_run_with_job(run_id), by=request.actor)
     return http.redirect(request, http.link(request.organization, "training:run-detail", run.pk))
 
 
 @http.page("training.write", methods=["POST"])
-def run_retry(request: HttpRequest, run_id: UUID) -> HttpResponse:
+def run_retry(request: Request, run_id: UUID) -> HttpResponse:
     run = services.retry_run(_run_with_job(run_id), by=request.actor)
     return http.redirect(request, http.link(request.organization, "training:run-detail", run.pk))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.db import models
 from django.db.models.fields.json import KT
 from django.db.models.functions import Now
@@ -23,7 +25,7 @@ class UsageEvent(tenancy.TenantModel):
     model = models.GeneratedField(expression=KT("dimensions__model"), output_field=models.TextField(), db_persist=True)
     token = models.GeneratedField(expression=KT("dimensions__token"), output_field=models.TextField(), db_persist=True)
 
-    objects = tenancy.TenantManager.from_queryset(UsageEventQuerySet)()
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(UsageEventQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
         indexes = [

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 
 from apps.core import http, paging, time_ranges
 from apps.core.downloads import Download
+from apps.core.http import Request
 from apps.usage import exports, queries
 
 
 @http.page("usage.read", methods=["GET", "HEAD"])
-def usage(request: HttpRequest) -> HttpResponse:
+def usage(request: Request) -> HttpResponse:
     now = timezone.now()
     time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)
     events = queries.filtered(request.GET, time_range, now)
@@ -30,7 +32,7 @@ def usage(request: HttpRequest) -> HttpResponse:
 
 
 @http.page("usage.read", methods=["GET", "HEAD"])
-def usage_export(request: HttpRequest) -> HttpResponse:
+def usage_export(request: Request) -> HttpResponseBase:
     """The filtered events as CSV that is safe to open in a spreadsheet."""
     now = timezone.now()
     time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)

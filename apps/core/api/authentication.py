@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
@@ -12,7 +12,7 @@ from apps.core.errors import NotAuthenticated
 
 class ActorAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        actor = request._request.actor
+        actor = cast("Any", request._request).actor
         if actor is None:
             return None
         if actor.kind == "user":

@@ -7,15 +7,15 @@ from typing import Any
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from apps.core.actors import Actor
 from apps.core.errors import NotAuthenticated
 
 
 class AreaPermission(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
-        actor = request.auth
-        if actor is None:
+        if not isinstance(request.auth, Actor):
             raise NotAuthenticated
-        actor.require(needed_permission(view, request.method))
+        request.auth.require(needed_permission(view, request.method or "GET"))
         return True
 
 

@@ -6,12 +6,13 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from apps.core.errors import DomainError, NotAuthenticated, NotFound
+from apps.core.http import Request
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -42,7 +43,7 @@ def document(request: Any, error: DomainError, errors: list[dict[str, str]] | No
     }
 
 
-def problem(request: HttpRequest, error: DomainError) -> JsonResponse:
+def problem(request: Request, error: DomainError) -> JsonResponse:
     """The problem document as a plain Django response, for middleware."""
     body = document(request, error)
     return JsonResponse(body, status=error.status, content_type=CONTENT_TYPE, headers=dict(error.headers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from rest_framework import mixins, viewsets
 from rest_framework.views import APIView
@@ -10,20 +10,26 @@ from rest_framework.views import APIView
 from apps.core.actors import Actor
 
 
-class ApiView(APIView):
+class InTenant:
+    """What the tenant middleware found out about the caller."""
+
     permission_area: ClassVar[str]
+    request: Any
 
     @property
     def actor(self) -> Actor:
-        return self.request.auth
+        return cast("Actor", self.request.auth)
+
+    @property
+    def organization(self) -> Any:
+        return self.request._request.organization
 
 
-class ModelApi(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+class ApiView(InTenant, APIView):
+    """An operation that is not about rows of one model."""
+
+
+class ModelApi(InTenant, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """List and show; a view adds what else can be done as actions that call services."""
 
-    permission_area: ClassVar[str]
     permissions_by_action: ClassVar[dict[str, str]] = {}
-
-    @property
-    def actor(self) -> Actor:
-        return self.request.auth

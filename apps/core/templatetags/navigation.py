@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import template
-from django.http import HttpRequest
 from django.template.context import Context
 from django.urls import NoReverseMatch
 
 from apps.core import http
+from apps.core.http import Request
 
 register = template.Library()
 
@@ -56,13 +56,13 @@ class Place:
     is_current: bool
 
 
-def places(request: HttpRequest) -> list[list[Place]]:
+def places(request: Request) -> list[list[Place]]:
     """The groups of entries that exist and that the person may open."""
     groups = ([place for entry in group if (place := _place(request, entry))] for group in GROUPS)
     return [group for group in groups if group]
 
 
-def _place(request: HttpRequest, entry: Entry) -> Place | None:
+def _place(request: Request, entry: Entry) -> Place | None:
     if entry.permission and not (request.actor and request.actor.can(entry.permission)):
         return None
     try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.models import BaseConstraint, Model
+from django.db.models import BaseConstraint
 
 TENANT_IS_CURRENT = "organization_id = (SELECT NULLIF(current_setting('app.tenant', true), '')::uuid)"
 NAMES_PRINCIPAL = "{column} = (SELECT NULLIF(current_setting('app.principal', true), '')::uuid)"
@@ -14,7 +13,7 @@ NAMES_PRINCIPAL = "{column} = (SELECT NULLIF(current_setting('app.principal', tr
 class DatabaseOnlyConstraint(BaseConstraint):
     """A constraint that only the database enforces; it is created after its table."""
 
-    def constraint_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> None:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
         if statement := self.create_sql(model, schema_editor):
             schema_editor.deferred_sql.append(statement)
 
@@ -32,7 +31,7 @@ class RowLevelSecurity(DatabaseOnlyConstraint):
         super().__init__(name=name)
         self.principal_column = principal_column
 
-    def create_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> str:
+    def create_sql(self, model: Any, schema_editor: Any) -> str:
         table, name = schema_editor.quote_name(model._meta.db_table), schema_editor.quote_name(self.name)
         statements = [
             f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
@@ -45,12 +44,12 @@ class RowLevelSecurity(DatabaseOnlyConstraint):
             statements.append(f"CREATE POLICY {policy} ON {table} FOR SELECT USING ({own})")
         return "; ".join(statements)
 
-    def remove_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> str:
+    def remove_sql(self, model: Any, schema_editor: Any) -> str:
         table, name = schema_editor.quote_name(model._meta.db_table), schema_editor.quote_name(self.name)
         policy = schema_editor.quote_name(f"{self.name}_principal")
         return f"DROP POLICY IF EXISTS {policy} ON {table}; DROP POLICY {name} ON {table}"
 
-    def deconstruct(self) -> tuple[str, tuple, dict[str, Any]]:
+    def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()
         if self.principal_column:
             kwargs["principal_column"] = self.principal_column
@@ -74,7 +73,7 @@ class SameTenant(DatabaseOnlyConstraint):
         super().__init__(name=name)
         self.field = field
 
-    def create_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> str:
+    def create_sql(self, model: Any, schema_editor: Any) -> str:
         quote = schema_editor.quote_name
         field = model._meta.get_field(self.field)
         target = field.remote_field.model._meta.db_table
@@ -84,11 +83,11 @@ class SameTenant(DatabaseOnlyConstraint):
             "DEFERRABLE INITIALLY DEFERRED"
         )
 
-    def remove_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> str:
+    def remove_sql(self, model: Any, schema_editor: Any) -> str:
         quote = schema_editor.quote_name
         return f"ALTER TABLE {quote(model._meta.db_table)} DROP CONSTRAINT {quote(self.name)}"
 
-    def deconstruct(self) -> tuple[str, tuple, dict[str, Any]]:
+    def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()
         return path, args, {**kwargs, "field": self.field}
 

@@ -33,7 +33,7 @@ class VisibleInScope(Expression):
     def set_source_expressions(self, expressions: Sequence[Any]) -> None:
         self.organization, self.principal = (*expressions, None)[:2]
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         scope = current()
         if scope and scope.tenant_id:
             column, value = self.organization, scope.tenant_id
@@ -64,7 +64,7 @@ class TenantBase(ModelBase):
     """Gives every tenant table its policy, its composite key, and a composite foreign key for each reference."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any], **kwargs: Any) -> Any:
-        model = super().__new__(cls, name, bases, attrs, **kwargs)
+        model: Any = super().__new__(cls, name, bases, attrs, **kwargs)
         if not model._meta.abstract and not model._meta.proxy and "organization" in model._meta._forward_fields_map:
             cls._secure(model)
         return model
@@ -99,8 +99,8 @@ class TenantModel(models.Model, metaclass=TenantBase):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = TenantManager()
-    unscoped = models.Manager()
+    objects: ClassVar[Any] = TenantManager()
+    unscoped: ClassVar[Any] = models.Manager()
 
     class Meta:
         abstract = True

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 
@@ -67,6 +68,7 @@ def no_scope():
 def _tell_open_transactions() -> None:
     from django.db import connections
 
+    connection: Any
     for connection in connections.all(initialized_only=True):
         # An aborted transaction refuses every statement; its rollback takes the setting with it.
         if connection.in_atomic_block and not connection.needs_rollback:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -58,6 +60,6 @@ class DeploymentApi(ModelApi):
         """Send it no more calls and end its replicas; it keeps its name and settings."""
         return self._shown(services.stop_deployment(self.get_object(), by=self.actor))
 
-    def _shown(self, deployment: Deployment, **answer: object) -> Response:
+    def _shown(self, deployment: Deployment, **answer: Any) -> Response:
         row = self.get_queryset().get(pk=deployment.pk)
         return Response(self.get_serializer(row).data, **answer)

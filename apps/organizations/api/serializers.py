@@ -17,7 +17,7 @@ class OrganizationSerializer(serializers.ModelSerializer):
 class CallerSerializer(serializers.Serializer):
     kind = serializers.CharField()
     id = serializers.UUIDField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     organization = OrganizationSerializer()
     permissions = serializers.ListField(child=serializers.CharField())
 

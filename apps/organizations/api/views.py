@@ -24,7 +24,7 @@ class MeApi(ApiView):
             "kind": actor.kind,
             "id": actor.id,
             "label": actor.label,
-            "organization": request._request.organization,
+            "organization": self.organization,
             "permissions": sorted(actor.permissions),
         }
         return Response(serializers.CallerSerializer(caller).data)
@@ -37,15 +37,13 @@ class OrganizationApi(ApiView):
 
     @extend_schema(responses=serializers.OrganizationSerializer)
     def get(self, request: Request) -> Response:
-        return Response(serializers.OrganizationSerializer(request._request.organization).data)
+        return Response(serializers.OrganizationSerializer(self.organization).data)
 
     @extend_schema(request=serializers.OrganizationSerializer, responses=serializers.OrganizationSerializer)
     def patch(self, request: Request) -> Response:
-        form = serializers.OrganizationSerializer(request._request.organization, data=request.data)
+        form = serializers.OrganizationSerializer(self.organization, data=request.data)
         form.is_valid(raise_exception=True)
-        renamed = services.rename_organization(
-            request._request.organization, form.validated_data["name"], by=self.actor
-        )
+        renamed = services.rename_organization(self.organization, form.validated_data["name"], by=self.actor)
         return Response(serializers.OrganizationSerializer(renamed).data)
 
 
@@ -89,8 +87,8 @@ class TokenApi(ModelApi):
         form = serializers.NewTokenSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         row, text = services.create_token(**form.validated_data, by=self.actor)
-        row.token = text
-        return Response(serializers.IssuedTokenSerializer(row).data, status=status.HTTP_201_CREATED)
+        answer = {**self.get_serializer(row).data, "token": text}
+        return Response(answer, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses=serializers.ApiTokenSerializer)
     @action(detail=True, methods=["post"])
