@@ -45,6 +45,13 @@ class PermissionMissing(DomainError):
     detail = "This needs the permission `{permission}`. Ask an owner of the organization for a role that has it."
 
 
+class DatabaseUnavailable(DomainError):
+    code = "database_unavailable"
+    status = 503
+    detail = "The database cannot be reached right now. Nothing was changed; try again in a moment."
+    headers = {"Retry-After": "5"}
+
+
 class StorageUnavailable(DomainError):
     code = "storage_unavailable"
     status = 503

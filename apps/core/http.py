@@ -91,11 +91,14 @@ def toast(response: HttpResponse, text: str, level: str = "success", request_id:
 
 
 def toast_error(request: Request, error: DomainError) -> HttpResponse:
-    response = HttpResponse(status=error.status)
+    response = HttpResponse(status=error.status, headers=dict(error.headers))
     response["HX-Reswap"] = "none"
     return toast(response, error.message, level="error", request_id=request.id)
 
 
 def error_page(request: Request, error: DomainError) -> HttpResponse:
     context = {"error": error, "status": error.status, "detail": error.message, "request_id": request.id}
-    return render(request, "core/error.html", context, status=error.status)
+    response = render(request, "core/error.html", context, status=error.status)
+    for name, value in error.headers.items():
+        response[name] = value
+    return response

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 
 from apps.core import http
 from apps.core.api.problems import Unexpected, problem
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import DatabaseUnavailable, DomainError, NotFound
 from apps.core.http import Request
 
 
@@ -24,5 +27,6 @@ def not_found(request: Request, exception: Http404 | None = None) -> HttpRespons
 
 
 def server_error(request: Request) -> HttpResponse:
-    """Django's `handler500`."""
-    return refusal(request, Unexpected())
+    """Django's `handler500`: a lost database is told as such, since trying again helps."""
+    is_database_lost = isinstance(sys.exception(), OperationalError | InterfaceError)
+    return refusal(request, DatabaseUnavailable() if is_database_lost else Unexpected())

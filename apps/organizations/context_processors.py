@@ -6,11 +6,13 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from apps.organizations import queries
+from apps.organizations.models import Membership
 
 
 def memberships(request: HttpRequest) -> dict[str, Any]:
     """The organizations of the signed-in person, for the switcher; not asked for unless shown."""
-    user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
-        return {"memberships": []}
-    return {"memberships": SimpleLazyObject(lambda: queries.memberships_of(user))}
+    return {"memberships": SimpleLazyObject(lambda: _memberships(getattr(request, "user", None)))}
+
+
+def _memberships(user: Any) -> list[Membership]:
+    return queries.memberships_of(user) if user and user.is_authenticated else []

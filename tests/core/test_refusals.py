@@ -1,0 +1,58 @@
+"""One refusal in the language of whoever is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from apps.organizations import queries
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lost_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*args: Any) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(queries, "membership_in", lose)
+    monkeypatch.setattr(queries, "token_for", lose)
+
+
+def test_p5_a_lost_database_is_a_503_that_says_when_to_try_again(
+    as_owner: Any, api_owner: Any, lost_database: None
+) -> None:
+    as_owner.raise_request_exception = api_owner.raise_request_exception = False
+    answer = api_owner.get("/api/v1/jobs/")
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "database_unavailable", "5")
+    page = as_owner.get("/o/acme/jobs/")
+    assert (page.status_code, page["Retry-After"]) == (503, "5")
+    assert "try again in a moment" in page.content.decode()
+
+
+def test_a_crash_tells_the_request_id_and_nothing_else(as_owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*args: Any) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(queries, "membership_in", crash)
+    as_owner.raise_request_exception = False
+    page = as_owner.get("/o/acme/jobs/")
+    assert page.status_code == 500
+    assert page["X-Request-Id"] in page.content.decode()
+    assert "a secret detail" not in page.content.decode()
+
+
+def test_a_fragment_is_told_as_a_toast(as_viewer: Any) -> None:
+    answer = as_viewer.post("/o/acme/settings/", {"name": "x"}, headers={"HX-Request": "true"})
+    assert answer.status_code == 403
+    assert answer["HX-Reswap"] == "none"
+    assert "organization.write" in answer["HX-Trigger"]
+
+
+def test_an_expired_session_sends_the_whole_page_to_the_login(client: Any, acme: Any) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/o/acme/jobs/?status=failed"}
+    answer = client.get("/o/acme/jobs/", headers=headers)
+    assert answer.status_code == 401
+    assert answer["HX-Redirect"].startswith("/accounts/login/?next=")
