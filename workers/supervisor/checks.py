@@ -20,7 +20,6 @@ CHECKS: list[list[str]] = [
     ["ruff", "format", "--check", "."],
     ["lint-imports"],
     ["djlint", "templates", "--lint", "--quiet"],
-    ["djlint", "templates", "--check", "--quiet"],
     ["mypy"],
     ["python", "manage.py", "makemigrations", "--check", "--dry-run"],
 ]

@@ -10,19 +10,28 @@ from typing import Any
 
 from workers.supervisor.environment import Installation
 from workers.supervisor.processes import run_to_end
-from workers.supervisor.state import ROOT
+from workers.supervisor.state import ROOT, write_private
 from workers.supervisor.terminal import complain, say
 
 
 async def create_sample(installation: Installation) -> None:
     """Run the main job once, on the terminal. Without it everything else works, so a failure is told and survived."""
-    if "curl" in sample(installation):
-        return
+    known = sample(installation)
+    if "curl" in known:
+        return move(installation, known["url"])
     say("Creating the sample organizations and running the main job")
     command = [sys.executable, str(ROOT / "manage.py"), "create_sample"]
     code = await run_to_end(command, {**os.environ, **installation.variables, "PYTHONUNBUFFERED": "1"})
     if code != 0:
         complain(f"The sample was not created (exit status {code}). The next `make up` tries it again.")
+
+
+def move(installation: Installation, old_url: str) -> None:
+    """The address may be another one than last time; what was written down follows it."""
+    url = installation.variables["PUBLIC_URL"]
+    if url != old_url:
+        file = sample_file(installation)
+        write_private(file, file.read_text().replace(old_url, url))
 
 
 def greeting(installation: Installation) -> str:
@@ -50,6 +59,10 @@ def token(sample: dict[str, Any]) -> list[str]:
 
 def sample(installation: Installation) -> dict[str, Any]:
     """What the first run wrote down; the call in it comes last, when the main job is through."""
-    file: Path = installation.state.folder / "sample.json"
+    file = sample_file(installation)
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return known
+
+
+def sample_file(installation: Installation) -> Path:
+    return installation.state.folder / "sample.json"
