@@ -18,7 +18,8 @@ async def create_sample(installation: Installation) -> None:
     """Run the main job once, on the terminal. Without it everything else works, so a failure is told and survived."""
     known = sample(installation)
     if "curl" in known:
-        return move(installation, known["url"])
+        move(installation, known["url"])
+        return
     say("Creating the sample organizations and running the main job")
     command = [sys.executable, str(ROOT / "manage.py"), "create_sample"]
     code = await run_to_end(command, {**os.environ, **installation.variables, "PYTHONUNBUFFERED": "1"})
