@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.db import IntegrityError, OperationalError, ProgrammingError, connection, transaction
 from django.db.models import Count
 
 from apps.core import tenancy
 from apps.jobs.models import Job, JobTransition
 from apps.organizations.models import Membership
+from tests import database
 
 pytestmark = pytest.mark.django_db
 
@@ -130,3 +132,19 @@ def test_statements_outside_a_transaction_see_the_tenant_too(two_jobs: Any, acme
         assert count_in_sql() == 1
         assert Job.objects.count() == 1
     assert count_in_sql() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_connection_is_replaced_by_a_new_one(two_jobs: Any, acme: Any) -> None:
+    with tenancy.scope(acme.pk):
+        assert Job.objects.count() == 1
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            pid = cursor.fetchone()[0]
+        with database.admin() as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        for _ in range(2):
+            with contextlib.suppress(OperationalError):
+                Job.objects.count()
+        connection.close()
+        assert Job.objects.count() == 1

@@ -25,12 +25,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(autocommit, *args, **kwargs)
         if not autocommit and scopes.current():
+            self._write_scope_or_close()
+
+    def _write_scope_or_close(self) -> None:
+        try:
             self.write_scope()
+        except BaseException:
+            # Autocommit is off and no atomic block knows of it yet, so only a new connection is in a known state.
+            self.close()
+            raise
 
     def write_scope(self) -> None:
         """Tell the open transaction which tenant and principal are in scope."""
         scope = scopes.current()
-        with self.connection.cursor() as cursor:
+        with self.wrap_database_errors, self.connection.cursor() as cursor:
             cursor.execute(WRITE_SCOPE, scope.as_settings() if scope else ("", ""))
 
     def _inside_scope(self, execute: Callable, sql: Any, params: Any, many: bool, context: dict) -> Any:
