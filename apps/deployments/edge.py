@@ -15,8 +15,7 @@ from apps.core.edge import Answer, Call, Snapshot, json_answer
 from apps.core.errors import DomainError
 from apps.deployments.balancing import Health, choose
 from apps.deployments.connections import Connections, ReplicaUnreachable, Reply, Request
-from apps.deployments.protocol import InputMismatch, MalformedJson, ModelNotFound, model_metadata
-from apps.registry.signature import Checker, SignatureMismatch, compile_checker
+from apps.deployments.protocol import ModelNotFound, RefusedByReplica, model_metadata
 
 METER = "predictions"
 ATTEMPTS = 3
@@ -66,10 +65,6 @@ class Endpoint:
     replicas: list[Replica]
 
     @cached_property
-    def check(self) -> Checker:
-        return compile_checker(self.signature)
-
-    @cached_property
     def infer_path(self) -> str:
         return f"/v2/models/{quote(self.name, safe='')}/infer"
 
@@ -88,7 +83,7 @@ class Fleet:
         known = {(r.id, r.connections.address): r for endpoint in before.values() for r in endpoint.replicas}
         section = snapshot.sections.get("deployments", {})
         self._endpoints[snapshot.organization_id] = {
-            name: _endpoint(name, entry, before.get(name), known) for name, entry in section.items()
+            name: _endpoint(name, entry, known) for name, entry in section.items()
         }
         for gone in known.values():
             gone.connections.close()
@@ -104,23 +99,16 @@ class Fleet:
         return endpoint
 
     async def infer(self, call: Call) -> Answer:
-        """Check the input, let a replica predict, and count the rows.
+        """Let a replica check and predict, and count its rows.
 
-        The check runs while the replica already works: valid calls, nearly all, do not wait for it, and a refused one
-        wastes a prediction.
+        The replica decodes the input anyway, so it is the one to check it: the edge hands the refusal on.
         """
         endpoint = self.endpoint(call)
-        row_count = 0
-
-        def check() -> None:
-            nonlocal row_count
-            row_count = _checked_row_count(endpoint, call.body)
-
-        request = Request(endpoint.infer_path, call.request_id, call.body, ATTEMPT_TIMEOUT_S, meanwhile=check)
-        reply = await _call_replicas(endpoint, call, request)
-        if reply.status == 200:
-            call.quantities[METER] = row_count
-        return Answer(reply.status, [(b"content-type", _content_type(reply.status))], reply.body)
+        reply = await _call_replicas(endpoint, call)
+        if reply.status != 200:
+            raise _refusal(endpoint, reply)
+        call.quantities[METER] = reply.row_count
+        return Answer(200, [(b"content-type", b"application/json")], reply.body)
 
     async def metadata(self, call: Call) -> Answer:
         endpoint = self.endpoint(call)
@@ -143,12 +131,9 @@ class Fleet:
 Known = dict[tuple[str, str], Replica]
 
 
-def _endpoint(name: str, entry: dict[str, Any], before: Endpoint | None, known: Known) -> Endpoint:
+def _endpoint(name: str, entry: dict[str, Any], known: Known) -> Endpoint:
     replicas = [_replica(item["id"], item["address"], known) for item in entry["replicas"]]
-    endpoint = Endpoint(name, entry["deployment_id"], str(entry["version"]), entry["signature"], replicas)
-    if before is not None and before.signature == endpoint.signature:
-        endpoint.check = before.check
-    return endpoint
+    return Endpoint(name, entry["deployment_id"], str(entry["version"]), entry["signature"], replicas)
 
 
 def _replica(replica_id: str, address: str, known: Known) -> Replica:
@@ -157,19 +142,19 @@ def _replica(replica_id: str, address: str, known: Known) -> Replica:
     return Replica(replica_id, Connections(address))
 
 
-def _checked_row_count(endpoint: Endpoint, body: bytes) -> int:
+def _refusal(endpoint: Endpoint, reply: Reply) -> DomainError:
     try:
-        return endpoint.check(from_json(body))
-    except ValueError as error:
-        raise MalformedJson(reason=error) from error
-    except SignatureMismatch as mismatch:
-        raise InputMismatch(mismatch) from mismatch
+        return RefusedByReplica(reply.status, from_json(reply.body))
+    except (ValueError, KeyError, TypeError):
+        # Somebody else listens where a replica was.
+        return ReplicasFailed(name=endpoint.name)
 
 
-async def _call_replicas(endpoint: Endpoint, call: Call, request: Request) -> Reply:
+async def _call_replicas(endpoint: Endpoint, call: Call) -> Reply:
     """Send the call to a replica, and to others when that one fails: a prediction may be made twice."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + DEADLINE_S
+    request = Request(endpoint.infer_path, call.request_id, call.body)
     tried: list[Replica] = []
     while len(tried) < ATTEMPTS and (replica := choose(endpoint.replicas, clock(), tried)):
         request.timeout_s = min(ATTEMPT_TIMEOUT_S, deadline - clock())
@@ -207,7 +192,3 @@ async def _attempt(replica: Replica, request: Request) -> Reply | None:
     now = clock()
     health.succeed(now - started, now)
     return reply
-
-
-def _content_type(status: int) -> bytes:
-    return b"application/json" if status < 400 else b"application/problem+json"

@@ -9,6 +9,7 @@ from apps.core.errors import DomainError
 from apps.registry.signature import SignatureMismatch
 
 PLATFORM = "onnxruntime_onnx"
+ROW_COUNT_HEADER = b"x-row-count"  # how many rows a replica predicted, which is what is metered
 
 
 class MalformedJson(DomainError):
@@ -32,6 +33,17 @@ class InputMismatch(DomainError):
     def __init__(self, mismatch: SignatureMismatch) -> None:
         self.code = mismatch.code  # type: ignore[misc]
         super().__init__(field=mismatch.column, reason=mismatch.detail)
+
+
+class RefusedByReplica(DomainError):
+    """A replica's refusal, told by the edge in the replica's words."""
+
+    detail = "{reason}"
+
+    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
+        self.status, self.code = status, document["code"]  # type: ignore[misc]
+        errors = document["errors"]
+        super().__init__(field=errors[0]["field"] if errors else None, reason=document["detail"])
 
 
 def model_metadata(name: str, version: str, signature: Mapping[str, Any]) -> dict[str, Any]:

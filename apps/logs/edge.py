@@ -38,10 +38,10 @@ async def record(call: Call, proceed: Proceed) -> Answer:
 
 def _call_event(call: Call, outcome: dict[str, Any]) -> dict[str, Any]:
     return {
-        "id": str(uuid7()),
+        "id": uuid7(),
         "organization_id": call.organization_id,
         "request_id": call.request_id,
-        "at": datetime.fromtimestamp(call.ended_at - outcome["latency_us"] / 1e6, UTC).isoformat(),
+        "at": datetime.fromtimestamp(call.ended_at - outcome["latency_us"] / 1e6, UTC),
         "method": call.method,
         "path": call.path,
         "route": call.route,

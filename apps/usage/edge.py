@@ -23,11 +23,11 @@ async def meter(call: Call, proceed: Proceed) -> Answer:
 def _usage_event(call: Call, meter: str) -> dict[str, Any]:
     dimensions = {"token": call.token_id, "model": call.model, "request_id": call.request_id, **call.dimensions}
     return {
-        "id": str(uuid7()),
+        "id": uuid7(),
         "organization_id": call.organization_id,
         "meter": meter,
         "quantity": call.quantities[meter],
         "cost_micro_usd": None,
-        "at": datetime.fromtimestamp(call.ended_at, UTC).isoformat(),
+        "at": datetime.fromtimestamp(call.ended_at, UTC),
         "dimensions": dimensions,
     }

@@ -13,17 +13,19 @@ from typing import Any
 import pytest
 
 from apps.core.edge import Call, Snapshot
-from apps.deployments import edge
+from apps.deployments import connections, edge
 from apps.deployments.edge import DeadlineExceeded, Fleet, ReplicasFailed
-from apps.deployments.protocol import InputMismatch
+from apps.deployments.protocol import RefusedByReplica
 from tests.replica.models import SIGNATURE, infer_request
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
-def answering(status: int, body: bytes = b"{}") -> Behaviour:
+def answering(status: int, body: bytes = b"{}", rows: int = 1) -> Behaviour:
+    head = b"HTTP/1.1 %d X\r\nX-Row-Count: %d\r\ncontent-length: %d\r\n\r\n" % (status, rows, len(body))
+
     async def behave(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body))
+        writer.write(head + body)
 
     return behave
 
@@ -86,6 +88,7 @@ def call(body: Any = None) -> Call:
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge, "ATTEMPT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connections, "WATCH_INTERVAL_S", 0.01)
 
 
 async def test_a_replica_that_hangs_is_given_up_for_another() -> None:
@@ -120,24 +123,36 @@ async def test_a_call_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_refusal_of_the_replica_is_handed_on_and_counts_nothing() -> None:
-    async with fleet(answering(422, b'{"code": "unseen_category"}'), answering(200)) as (made, stubs):
-        answers = [await made.infer(c) for c in (call() for _ in range(10))]
-        refused = [answer for answer in answers if answer.status == 422]
-        assert refused
-        assert refused[0].headers == [(b"content-type", b"application/problem+json")]
-        assert refused[0].body == b'{"code": "unseen_category"}'
-        assert len(refused) == stubs[0].calls
-
-
-async def test_wrong_input_is_refused_by_the_edge_itself_and_ejects_no_replica() -> None:
-    async with fleet(answering(200)) as (made, _):
+    document = {"code": "unseen_category", "detail": "Not gold.", "errors": [{"field": "plan"}]}
+    async with fleet(answering(422, json.dumps(document).encode())) as (made, stubs):
         for _ in range(5):
-            with pytest.raises(InputMismatch):
-                await made.infer(call(infer_request(plan="gold")))
-        good = call()
-        assert (await made.infer(good)).status == 200
-        assert good.quantities == {"predictions": 1}
+            refused = call()
+            with pytest.raises(RefusedByReplica) as refusal:
+                await made.infer(refused)
+            error = refusal.value
+            assert (error.status, error.code, error.field, error.message) == (
+                422,
+                "unseen_category",
+                "plan",
+                "Not gold.",
+            )
+            assert refused.quantities == {}
+        assert stubs[0].calls == 5
         assert (await made.ready(call())).status == 200
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"code": 1}'])
+async def test_an_answer_that_no_replica_gives_is_not_handed_on(body: bytes) -> None:
+    async with fleet(answering(404, body)) as (made, _):
+        with pytest.raises(ReplicasFailed):
+            await made.infer(call())
+
+
+async def test_the_rows_that_a_replica_says_it_predicted_are_counted() -> None:
+    async with fleet(answering(200, rows=7)) as (made, _):
+        good = call()
+        await made.infer(good)
+        assert good.quantities == {"predictions": 7}
 
 
 async def test_a_replica_keeps_its_health_and_connections_over_snapshots_that_name_it() -> None:

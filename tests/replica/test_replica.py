@@ -56,7 +56,7 @@ def test_one_row_is_fed_like_a_row_among_others(files: ModelFiles, income: float
 
 def probabilities(model: Model, request: Any) -> list[float]:
     """The probability of leaving in each row."""
-    values: list[float] = json.loads(model.predict(json.dumps(request).encode()))["outputs"][1]["data"][1::2]
+    values: list[float] = json.loads(model.predict(json.dumps(request).encode())[0])["outputs"][1]["data"][1::2]
     return values
 
 

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from apps.core.edge import Answer, Call, Proceed, Router, compose, json_answer, receive
-from apps.deployments.protocol import ModelNotFound
+from apps.deployments.protocol import ROW_COUNT_HEADER, ModelNotFound
 from workers.asgi import Application
 from workers.replica.model import Model
 
@@ -44,10 +44,12 @@ class Replica(Application):
 
     async def _infer(self, call: Call) -> Answer:
         if len(call.body) <= INLINE_BODY_BYTES:
-            body = self._model.predict(call.body)
+            body, row_count = self._model.predict(call.body)
         else:
-            body = await asyncio.get_running_loop().run_in_executor(self._executor, self._model.predict, call.body)
-        return Answer(200, [(b"content-type", b"application/json")], body)
+            predict = asyncio.get_running_loop().run_in_executor(self._executor, self._model.predict, call.body)
+            body, row_count = await predict
+        headers = [(b"content-type", b"application/json"), (ROW_COUNT_HEADER, str(row_count).encode())]
+        return Answer(200, headers, body)
 
     async def _metadata(self, call: Call) -> Answer:
         return json_answer(self._model.metadata())

@@ -33,8 +33,8 @@ class Model:
         self._numbers = [column["name"] for column in signature["inputs"] if column["name"] not in self._texts]
         self.name, self.version, self.signature = name, version, signature
 
-    def predict(self, body: bytes) -> bytes:
-        """Answer an infer request, JSON to JSON. Raises MalformedJson and InputMismatch."""
+    def predict(self, body: bytes) -> tuple[bytes, int]:
+        """Answer an infer request, JSON to JSON, with its number of rows. Raises MalformedJson and InputMismatch."""
         request, row_count = self._checked(body)
         wanted = [output["name"] for output in request.get("outputs") or ()] or self._outputs
         feeds = self._row_feeds(request) if row_count == 1 else self._feeds(request)
@@ -43,7 +43,7 @@ class Model:
         if "id" in request:
             response["id"] = request["id"]
         response["outputs"] = [_tensor(name, array) for name, array in zip(wanted, arrays, strict=True)]
-        return to_json(response, inf_nan_mode="null")
+        return to_json(response, inf_nan_mode="null"), row_count
 
     def _row_feeds(self, request: Mapping[str, Any]) -> Feeds:
         """What `compile_feeds` gives for one row, in a third of the time: its numbers are views of one array."""
