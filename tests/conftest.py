@@ -18,6 +18,7 @@ from apps.organizations import services
 from apps.organizations.models import Membership
 from apps.organizations.permissions import ROLE_PERMISSIONS
 from tests import database
+from tests.e2e.installation import Installation
 from tests.factories.people import UserFactory
 
 
@@ -31,6 +32,17 @@ def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
 
         connections.close_all()
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """A whole installation of its own; its first start is the main job, run by the sample project."""
+    running = Installation()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.remove()
 
 
 @pytest.fixture

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browsing import DEADLINE_S, judge, launched, open_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-DEADLINE_S = 30
 PATHS = ["/styleguide/", "/styleguide/sign-in/", "/styleguide/errors/404/"]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Playwright's synchronous interface keeps an event loop in this thread, where Django then refuses its ORM.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    expect.set_options(timeout=DEADLINE_S * 1000)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    with launched() as started:
         yield started
-        started.close()
-
-
-def open_page(browser: Browser, url: str, **options: Any) -> Page:
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options})
-    page = context.new_page()
-    page.set_default_timeout(DEADLINE_S * 1000)
-    page.goto(url)
-    return page
 
 
 def wait_until(page: Page, condition: Callable[[], bool]) -> None:
@@ -62,13 +45,8 @@ def test_accessible_and_no_wider_than_the_screen(
     # axe is injected as an inline script, which the page's policy rightly refuses.
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
     page = open_page(browser, live_server.url + path, **options)
-
-    results = Axe().run(page, options=RULES)
-    overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    judge(page)
     page.context.close()
-
-    assert results.violations_count == 0, results.generate_report()
-    assert overflow <= 0
 
 
 def test_the_policy_refuses_nothing_the_page_needs(browser: Browser, live_server: Any) -> None:

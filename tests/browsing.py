@@ -1,0 +1,45 @@
+"""A real browser for tests: started once for a module, its pages judged by axe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+DEADLINE_S = 30
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    # Playwright's synchronous interface keeps an event loop in this thread, where Django then refuses its ORM.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=DEADLINE_S * 1000)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield started
+        started.close()
+
+
+def open_page(browser: Browser, url: str, **options: Any) -> Page:
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options})
+    page = context.new_page()
+    page.set_default_timeout(DEADLINE_S * 1000)
+    page.goto(url)
+    return page
+
+
+def judge(page: Page) -> None:
+    """Accessible, and no wider than the screen. The page's context bypasses its policy, which refuses axe itself."""
+    results = Axe().run(page, options=RULES)
+    assert results.violations_count == 0, f"{page.url}\n{results.generate_report()}"
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, page.url
