@@ -42,6 +42,7 @@ class Corked:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._head = b""
+        self.is_closing = transport.is_closing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -50,7 +51,7 @@ class Corked:
         if data.startswith(b"HTTP/1.1 ") and not self._head:
             self._head = data
             asyncio.get_running_loop().call_soon(self._flush)
-        elif not self._transport.is_closing():
+        elif not self.is_closing():
             self._transport.write(self._head + data)
             self._head = b""
 

@@ -25,7 +25,7 @@ from apps.core.errors import DomainError
 
 BATCH = 500
 QUEUE_LIMIT = 50_000
-FLUSH_INTERVAL_S = 0.005
+FLUSH_INTERVAL_S = 0.01
 AWAY_INTERVAL_S = 0.5
 ADOPT_INTERVAL_S = 10.0
 
