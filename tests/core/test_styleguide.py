@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -197,6 +198,24 @@ def test_a_live_event_fetches_the_fragment_and_subscribes_to_its_new_topics(brow
     assert sent == ['{"subscribe":["job:1","jobs","run:2"]}', '{"subscribe":["job:9","run:2"]}']
 
 
+def acknowledge(socket: Any) -> None:
+    """Answer subscriptions as the server does."""
+    socket.on_message(lambda message: socket.send(json.dumps({"subscribed": json.loads(message)["subscribe"]})))
+
+
+def test_what_changed_before_the_subscription_is_fetched(browser: Browser, live_server: Any) -> None:
+    page = open_page(browser, "about:blank")
+    page.route_web_socket("**/ws/o/acme/live/", acknowledge)
+    page.route("**/live-page", lambda route: route.fulfill(content_type="text/html", body=LIVE_PAGE))
+    page.route("**/fragment", lambda route: route.fulfill(body='<div id="job" data-live="job:1">done meanwhile</div>'))
+    page.route("**/other", lambda route: route.fulfill(body="done too"))
+    page.goto(f"{live_server.url}/live-page")
+
+    expect(page.locator("#job")).to_have_text("done meanwhile")
+    expect(page.locator("#other")).to_have_text("done too")
+    page.context.close()
+
+
 def test_a_lost_socket_is_told_and_everything_is_fetched_again_after_it_returns(
     browser: Browser, live_server: Any
 ) -> None:
@@ -205,6 +224,8 @@ def test_a_lost_socket_is_told_and_everything_is_fetched_again_after_it_returns(
 
     def connect(socket: Any) -> None:
         sockets.append(socket)
+        if len(sockets) > 1:
+            acknowledge(socket)
 
     page.route_web_socket("**/ws/o/acme/live/", connect)
     page.route("**/live-page", lambda route: route.fulfill(content_type="text/html", body=LIVE_PAGE))

@@ -12,6 +12,7 @@ let socket = null;
 let failures = 0;
 let subscribed = "";
 let wasConnected = false;
+let heard = new Set();
 
 const shown = () => [...document.querySelectorAll("[data-live]")];
 const topicsOf = (element) => element.dataset.live.split(" ").filter(Boolean);
@@ -35,18 +36,29 @@ function subscribe() {
 }
 
 function opened() {
-  const missed = wasConnected || failures > 0;
   failures = 0;
   subscribed = "";
+  heard = new Set();
   wasConnected = true;
   badge.hidden = true;
   subscribe();
-  if (missed) shown().forEach(refresh);
+}
+
+function changed(topics) {
+  for (const element of shown()) if (topicsOf(element).some((topic) => topics.has(topic))) refresh(element);
+}
+
+// What happened between rendering and subscribing was told to nobody, so a newly heard topic counts as changed.
+function acknowledged(topics) {
+  const before = heard;
+  heard = new Set(topics);
+  changed(new Set(topics.filter((topic) => !before.has(topic))));
 }
 
 function received(event) {
-  const { topic } = JSON.parse(event.data);
-  for (const element of shown()) if (topicsOf(element).includes(topic)) refresh(element);
+  const message = JSON.parse(event.data);
+  if (message.subscribed) acknowledged(message.subscribed);
+  else changed(new Set([message.topic]));
 }
 
 function closed() {
