@@ -8,5 +8,4 @@ from apps.core.admin import ConsoleAdmin
 class AuditEntryAdmin(ConsoleAdmin):
     list_display = ["created_at", "organization", "actor_label", "action", "subject_label", "address"]
     list_filter = ["actor_kind"]
-    list_select_related = ["organization"]
     search_fields = ["actor_label", "action", "request_id"]

@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib.admin.utils import unquote
-from django.db.models import Model, QuerySet
+from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from apps.core import tenancy
 from apps.core.actors import Actor
+
+
+def references(model: type[Model], depth: int = 2) -> list[str]:
+    """The foreign keys of `model`, and theirs, as `select_related` takes them."""
+    found = []
+    for field in model._meta.fields:
+        if isinstance(field, ForeignKey):
+            found.append(field.name)
+            if depth > 1:
+                found += [f"{field.name}__{name}" for name in references(field.related_model, depth - 1)]
+    return found
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -21,7 +32,8 @@ class ConsoleAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = self.model.unscoped.using("console") if hasattr(self.model, "unscoped") else self.model.objects.all()
-        return rows.order_by(*self.get_ordering(request) or ["-pk"])
+        # What a row and its references are called is read with it: outside a tenant nothing can be read later.
+        return rows.select_related(*references(self.model)).order_by(*self.get_ordering(request) or ["-pk"])
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
         """One row and what it points at, seen from inside its tenant."""

@@ -14,7 +14,6 @@ from apps.datasets.models import Dataset, DatasetVersion
 @admin.register(Dataset)
 class DatasetAdmin(ConsoleAdmin):
     list_display = ["name", "organization", "version_count", "size", "created_by_label", "created_at"]
-    list_select_related = ["organization"]
     search_fields = ["name", "organization__slug"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -48,7 +47,6 @@ class DatasetVersionAdmin(ConsoleAdmin):
         "created_at",
     ]
     list_filter = ["status", "error_code"]
-    list_select_related = ["organization", "dataset"]
     search_fields = ["dataset__name", "organization__slug", "content_hash", "source_name"]
     exclude = ["source_url"]
 

@@ -8,7 +8,6 @@ from apps.deployments.models import Deployment, Replica
 class DeploymentAdmin(ConsoleAdmin):
     list_display = ["name", "organization", "status", "replica_count", "is_stopped", "model_version", "created_at"]
     list_filter = ["status", "is_stopped"]
-    list_select_related = ["organization", "model_version__model"]
     search_fields = ["name", "organization__slug"]
 
 
@@ -16,5 +15,4 @@ class DeploymentAdmin(ConsoleAdmin):
 class ReplicaAdmin(ConsoleAdmin):
     list_display = ["deployment", "organization", "index", "status", "address", "restart_count", "changed_at"]
     list_filter = ["status"]
-    list_select_related = ["organization", "deployment"]
     search_fields = ["deployment__name", "organization__slug", "address"]

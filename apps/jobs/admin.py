@@ -17,7 +17,6 @@ from apps.jobs.models import Job
 class JobAdmin(ConsoleAdmin):
     list_display = ["label", "organization", "kind", "status", "attempt", "worker", "heartbeat_at", "created_at"]
     list_filter = ["status", "queue", "kind"]
-    list_select_related = ["organization"]
     search_fields = ["label", "worker", "error_code", "request_id"]
     actions = ["cancel", "retry"]
 

@@ -8,5 +8,4 @@ from apps.logs.models import CallRecord
 class CallRecordAdmin(ConsoleAdmin):
     list_display = ["occurred_at", "organization", "status", "method", "path", "latency_ms", "error_code", "request_id"]
     list_filter = ["status", "route"]
-    list_select_related = ["organization"]
     search_fields = ["organization__slug", "=request_id", "=model"]

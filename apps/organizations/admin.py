@@ -14,13 +14,11 @@ class OrganizationAdmin(ConsoleAdmin):
 class MembershipAdmin(ConsoleAdmin):
     list_display = ["user", "organization", "role", "created_at"]
     list_filter = ["role"]
-    list_select_related = ["user", "organization"]
     search_fields = ["user__email", "organization__slug"]
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ConsoleAdmin):
     list_display = ["name", "organization", "scopes", "expires_at", "revoked_at", "last_used_at"]
-    list_select_related = ["organization"]
     exclude = ["secret_hash"]
     search_fields = ["name", "organization__slug"]

@@ -8,7 +8,6 @@ from apps.registry.models import Model, ModelVersion
 class ModelAdmin(ConsoleAdmin):
     list_display = ["name", "organization", "task", "created_at"]
     list_filter = ["task"]
-    list_select_related = ["organization"]
     search_fields = ["name", "organization__slug"]
 
 
@@ -16,5 +15,4 @@ class ModelAdmin(ConsoleAdmin):
 class ModelVersionAdmin(ConsoleAdmin):
     list_display = ["model", "number", "organization", "algorithm", "size_bytes", "compared_row_count", "created_at"]
     list_filter = ["algorithm"]
-    list_select_related = ["organization", "model"]
     search_fields = ["model__name", "organization__slug", "artifact_sha256"]

@@ -10,7 +10,6 @@ from apps.training.models import TrainingRun, Trial
 class TrainingRunAdmin(ConsoleAdmin):
     list_display = ["name", "organization", "job_status", "task", "folds", "error", "created_at"]
     list_filter = ["job__status", "task"]
-    list_select_related = ["organization", "job"]
     search_fields = ["name", "organization__slug", "job__error_code"]
 
     @admin.display(description="status", ordering="job__status")
@@ -26,5 +25,4 @@ class TrainingRunAdmin(ConsoleAdmin):
 class TrialAdmin(ConsoleAdmin):
     list_display = ["algorithm", "run", "organization", "status", "rank", "fit_seconds", "error_code", "created_at"]
     list_filter = ["status", "algorithm"]
-    list_select_related = ["organization", "run"]
     search_fields = ["organization__slug", "error_code"]

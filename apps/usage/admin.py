@@ -8,5 +8,4 @@ from apps.usage.models import UsageEvent
 class UsageEventAdmin(ConsoleAdmin):
     list_display = ["occurred_at", "organization", "meter", "quantity", "cost_micro_usd", "model", "created_at"]
     list_filter = ["meter"]
-    list_select_related = ["organization"]
     search_fields = ["organization__slug", "=model"]
