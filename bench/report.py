@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+MET = {True: "yes", False: "NO", None: "-"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measured figure beside its peer's in the same run. `bar` is the limit that `ratio` has to keep."""
+    """One measured figure beside its peer's in the same run. `bar` is the limit that `ratio` has to keep, if any."""
 
     what: str
     value: float
@@ -22,7 +23,7 @@ class Row:
     peer_value: float
     ratio: float
     bar: str
-    met: bool
+    met: bool | None
 
 
 def write(name: str, rows: list[Row]) -> None:
@@ -53,5 +54,5 @@ def show(rows: list[Row]) -> None:
     for row in rows:
         print(
             f"{row.what:40} {row.value:10,.1f} {row.unit:10} {row.peer:24} {row.peer_value:10,.1f} {row.ratio:6.2f}"
-            f"  {row.bar:8} {'yes' if row.met else 'NO'}"
+            f"  {row.bar:8} {MET[row.met]}"
         )
