@@ -23,8 +23,14 @@ def text_of(response: Any) -> str:
 
 
 def filled(version: Any, **changes: Any) -> dict[str, Any]:
-    values = {"dataset_version": str(version.pk), "target": "species", "name": "garden", "candidates": ["linear"], "folds": 3}
-    return {**values, **changes}
+    values = {
+        "dataset_version": str(version.pk),
+        "target": "species",
+        "name": "garden",
+        "candidates": ["linear"],
+        "folds": 3,
+    }
+    return {**values, "candidates": ["linear"], "folds": 3, **changes}
 
 
 def test_the_empty_list_says_what_a_run_is(as_viewer: Any) -> None:
