@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +114,7 @@ def _server(stack: ExitStack, folder: Path, module: str, arguments: list[str], e
 
 @contextmanager
 def _process(
-    command: list[str], environment: dict[str, str], *, pipes: bool = False
+    command: Sequence[str], environment: dict[str, str], *, pipes: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
     channel = subprocess.PIPE if pipes else subprocess.DEVNULL
     process = subprocess.Popen(
