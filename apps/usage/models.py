@@ -38,3 +38,26 @@ class UsageEvent(tenancy.TenantModel):
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.meter}"
+
+
+class UsageSum(tenancy.TenantModel):
+    """The ledger's rows of half an hour, added up, so that a page costs the same however many rows there are.
+
+    A trigger of the ledger adds to it in the transaction that adds the rows; nothing else writes it.
+    """
+
+    meter = models.TextField()
+    model = models.TextField()
+    token = models.TextField()
+    at = models.DateTimeField(help_text="Beginning of the half hour.")
+    quantity = models.BigIntegerField()
+    cost_micro_usd = models.BigIntegerField(null=True)
+    event_count = models.BigIntegerField()
+
+    class Meta(tenancy.TenantModel.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "at", "meter", "model", "token"], name="usage_sum_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.meter}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +16,9 @@ from apps.core.postgres.aggregates import TimeStep
 from apps.core.time_ranges import TimeRange
 from apps.organizations.models import ApiToken
 from apps.usage.enums import Meter
-from apps.usage.models import UsageEvent
+from apps.usage.models import UsageEvent, UsageSum
 
+SUMMED = timedelta(minutes=30)
 FILTERS = ("meter", "model", "token")
 MOST_CHOICES = 8
 
@@ -50,8 +51,8 @@ class MeterUsage:
         return FORMATS.get(self.meter, format_count)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        self.by_step[row["at"]] = row["quantity"]
-        self.quantity += row["quantity"]
+        self.by_step[row["step"]] = row["total"]
+        self.quantity += row["total"]
         self.event_count += row["events"]
         if row["cost"] is not None:
             self.cost_micro_usd = (self.cost_micro_usd or 0) + row["cost"]
@@ -82,22 +83,44 @@ class Choices:
 
 def filtered(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> QuerySet[UsageEvent]:
     """The range's events with the meter, model and token that `given` names."""
-    wanted = {name: given[name] for name in FILTERS if given.get(name)}
-    return UsageEvent.objects.filter(**wanted, occurred_at__gte=time_range.start(now))
+    return UsageEvent.objects.filter(**_wanted(given), occurred_at__gte=time_range.start(now))
 
 
-def usage_by_meter(events: QuerySet[UsageEvent], time_range: TimeRange) -> list[MeterUsage]:
-    """Each meter's usage, the most used meters first."""
-    rows = events.order_by().values("meter", at=TimeStep(time_range.step, "occurred_at"))
+def usage_by_meter(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> list[MeterUsage]:
+    """Each meter's usage with the model and token that `given` names, the most used meters first."""
     found: dict[str, MeterUsage] = {}
-    for row in rows.annotate(quantity=Sum("quantity"), cost=Sum("cost_micro_usd"), events=Count("id")):
+    for row in _counted(given, time_range, now, "meter", step=TimeStep(time_range.step, _time_field(time_range))):
         found.setdefault(row["meter"], MeterUsage(row["meter"])).add(row)
     return sorted(found.values(), key=lambda usage: (-usage.event_count, usage.meter))
 
 
+def _counted(
+    given: Mapping[str, str], time_range: TimeRange, now: datetime, *names: str, **expressions: Any
+) -> Iterable[dict[str, Any]]:
+    """Quantity, cost and number of the range's events for each combination of `names` and `expressions`."""
+    rows: QuerySet[Any] = UsageSum.objects.all() if _is_summed(time_range) else UsageEvent.objects.all()
+    since = {f"{_time_field(time_range)}__gte": time_range.start(now)}
+    groups = rows.filter(**_wanted(given), **since).order_by().values(*names, **expressions)
+    events = Sum("event_count") if _is_summed(time_range) else Count("id")
+    return groups.annotate(total=Sum("quantity"), cost=Sum("cost_micro_usd"), events=events)
+
+
+def _is_summed(time_range: TimeRange) -> bool:
+    """Whether the range's steps are made of whole half hours; the steps of a short one are added up from the rows."""
+    return time_range.step % SUMMED == timedelta(0)
+
+
+def _time_field(time_range: TimeRange) -> str:
+    return "at" if _is_summed(time_range) else "occurred_at"
+
+
+def _wanted(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: given[name] for name in FILTERS if given.get(name)}
+
+
 def choices(time_range: TimeRange, now: datetime) -> Choices:
     """What the range's events can be filtered by."""
-    rows = filtered({}, time_range, now).order_by().values(*FILTERS).annotate(events=Count("id"))
+    rows = _counted({}, time_range, now, *FILTERS)
     counted: dict[str, dict[str, int]] = {name: {} for name in FILTERS}
     for row in rows:
         for name, counts in counted.items():

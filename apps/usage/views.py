@@ -19,7 +19,7 @@ def usage(request: Request) -> HttpResponse:
     time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)
     events = queries.filtered(request.GET, time_range, now)
     page = paging.newest_first(events, request.GET.get("cursor", ""))
-    used = queries.usage_by_meter(events, time_range)
+    used = queries.usage_by_meter(request.GET, time_range, now)
     context = {
         "page": page,
         "meters": used,

@@ -51,16 +51,17 @@ def test_the_sums_shown_are_the_sums_of_the_rows(used: None, in_acme: Any) -> No
     now = timezone.now()
     for time_range in time_ranges.RANGES.values():
         events = queries.filtered({}, time_range, now)
-        shown = {one.meter: one.quantity for one in queries.usage_by_meter(events, time_range)}
+        used_by_meter = queries.usage_by_meter({}, time_range, now)
+        shown = {one.meter: one.quantity for one in used_by_meter}
         rows = dict(events.order_by().values_list("meter").annotate(Sum("quantity")))
         assert shown == rows
-        assert all(sum(one.by_step.values()) == one.quantity for one in queries.usage_by_meter(events, time_range))
+        assert all(sum(one.by_step.values()) == one.quantity for one in used_by_meter)
 
 
 def test_every_step_of_a_series_is_a_step_of_its_range(used: None, in_acme: Any) -> None:
     now, time_range = timezone.now(), time_ranges.MONTH
     steps = set(time_range.steps(now))
-    for one in queries.usage_by_meter(queries.filtered({}, time_range, now), time_range):
+    for one in queries.usage_by_meter({}, time_range, now):
         assert one.by_step.keys() <= steps
 
 
@@ -68,9 +69,9 @@ def test_costs_are_summed_and_unknown_costs_stay_unknown(in_acme: Any) -> None:
     services.record("tokens", 10, event_id=uuid7(), cost_micro_usd=7)
     services.record("tokens", 10, event_id=uuid7(), cost_micro_usd=None)
     services.record("predictions", 1, event_id=uuid7())
-    events = queries.filtered({}, time_ranges.HOUR, timezone.now())
-    costs = {one.meter: one.cost_micro_usd for one in queries.usage_by_meter(events, time_ranges.HOUR)}
-    assert costs == {"tokens": 7, "predictions": None}
+    for time_range in time_ranges.RANGES.values():
+        used_by_meter = queries.usage_by_meter({}, time_range, timezone.now())
+        assert {one.meter: one.cost_micro_usd for one in used_by_meter} == {"tokens": 7, "predictions": None}
 
 
 def test_the_page_shows_totals_in_their_units(as_viewer: Client, used: None) -> None:
