@@ -22,7 +22,7 @@ def test_imports_follow_the_layers() -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("module", ["workers.edge.app", "workers.replica.app", "workers.sink.__main__"])
+@pytest.mark.parametrize("module", ["workers.edge.app", "workers.replica.app", "workers.sink.sink"])
 def test_the_data_plane_starts_without_django(module: str) -> None:
     code = f"import sys, {module}; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
