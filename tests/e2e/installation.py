@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from apps.console.sample.client import Client
 
@@ -32,12 +32,15 @@ class Installation:
     def start(self, **environ: str) -> None:
         """Run `up` and wait until it says that it is ready."""
         shown = self.terminal.stat().st_size if self.terminal.exists() else 0
+        with self.terminal.open("ab") as terminal:
+            self.process = self.supervisor("up", terminal, **environ)
+        self.wait(lambda: b"Ctrl-C stops it" in self.terminal.read_bytes()[shown:], START_SECONDS)
+
+    def supervisor(self, command: str, output: IO[bytes], **environ: str) -> subprocess.Popen[bytes]:
         # Nothing else of this environment: the tests' own services are not this installation's.
         env = {"PATH": os.environ["PATH"], "STATE_DIR": str(self.state), "LLM": "off", **environ}
-        command = [sys.executable, "-m", "workers.supervisor", "up"]
-        with self.terminal.open("ab") as terminal:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=terminal, stderr=terminal)
-        self.wait(lambda: b"Ctrl-C stops it" in self.terminal.read_bytes()[shown:], START_SECONDS)
+        arguments = [sys.executable, "-m", "workers.supervisor", command]
+        return subprocess.Popen(arguments, cwd=ROOT, env=env, stdout=output, stderr=output)
 
     def wait(self, ready: Callable[[], Any], seconds: float = 60) -> Any:
         """The first true answer; fails with what the terminal shows."""
@@ -59,6 +62,9 @@ class Installation:
     def remove(self) -> None:
         if self.process and self.process.poll() is None:
             self.stop()
+        # The database may live outside the folder, where its own user can read it.
+        with self.terminal.open("ab") as terminal:
+            self.supervisor("reset", terminal).wait(timeout=60)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
