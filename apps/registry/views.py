@@ -22,7 +22,7 @@ from apps.registry.models import Model, ModelVersion
 VERSION_TABS = ("overview", "signature", "use")
 
 
-@http.page("models.read")
+@http.page("models.read", methods=["GET", "HEAD"])
 def model_list(request: Request) -> HttpResponse:
     models = queries.models_with_latest_version()
     if task := request.GET.get("task"):
@@ -37,7 +37,7 @@ def model_list(request: Request) -> HttpResponse:
     return render(request, "registry/model_list.html", context)
 
 
-@http.page("models.read")
+@http.page("models.read", methods=["GET", "HEAD"])
 def model_detail(request: Request, model_id: UUID) -> HttpResponse:
     model = get_object_or_404(queries.models_with_latest_version(), pk=model_id)
     versions = ModelVersion.objects.filter(model=model).with_lineage()
@@ -61,7 +61,7 @@ def model_edit(request: Request, model_id: UUID) -> HttpResponse:
     return render(request, "registry/model_edit.html", context, status=422 if form.errors else 200)
 
 
-@http.page("models.read")
+@http.page("models.read", methods=["GET", "HEAD"])
 def version_detail(request: Request, model_version_id: UUID) -> HttpResponse:
     version = get_object_or_404(
         ModelVersion.objects.with_lineage().prefetch_related("importances"), pk=model_version_id

@@ -19,7 +19,7 @@ from apps.training.models import TrainingRun
 RUN_TABS = ("leaderboard", "folds", "columns")
 
 
-@http.page("training.read")
+@http.page("training.read", methods=["GET", "HEAD"])
 def run_list(request: Request) -> HttpResponse:
     page = paging.newest_first(queries.filtered(request.GET), request.GET.get("cursor", ""))
     context = {
@@ -56,7 +56,7 @@ def _initial(parameters: QueryDict) -> dict[str, Any]:
     return typed
 
 
-@http.page("training.read")
+@http.page("training.read", methods=["GET", "HEAD"])
 def run_detail(request: Request, run_id: UUID) -> HttpResponse:
     run = get_object_or_404(TrainingRun.objects.with_context(), pk=run_id)
     trials = queries.leaderboard(run)

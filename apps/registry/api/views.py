@@ -23,9 +23,10 @@ class ModelsApi(ModelApi):
 
     @extend_schema(request=serializers.DescriptionSerializer, responses=serializers.ModelSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
+        model = self.get_object()
         form = serializers.DescriptionSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        model = services.describe_model(self.get_object(), form.validated_data["description"], by=self.actor)
+        services.describe_model(model, form.validated_data["description"], by=self.actor)
         return Response(self.get_serializer(model).data)
 
 
