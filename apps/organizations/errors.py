@@ -66,3 +66,15 @@ class IdempotencyKeyInvalid(DomainError):
     code = "idempotency_key_invalid"
     status = 400
     detail = "An Idempotency-Key is 1 to 200 visible ASCII characters."
+
+
+class RequestTooLarge(DomainError):
+    code = "body_too_large"
+    status = 413
+    detail = "The body is larger than what is taken here. Send less at a time."
+
+
+class RequestUnreadable(DomainError):
+    code = "parse_error"
+    status = 400
+    detail = "The body is not what its Content-Type says: {reason}"

@@ -1,19 +1,24 @@
 """`Idempotency-Key` on every POST of the API.
 
-The answer is stored in the transaction that made its effect, so either both exist or neither does. An advisory lock,
-which ends with that transaction, tells a request that is still running from one that died.
+The answer is stored in the transaction that made its effect, so either both exist or neither does. It is sealed,
+because it may hold what is shown once, such as a new token. An advisory lock, which ends with that transaction, tells a
+request that is still running from one that died.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.files.uploadedfile import UploadedFile
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.http import HttpResponse
+from django.http.multipartparser import MultiPartParserError
 
+from apps.core import sealing, storage
 from apps.core.errors import DomainError
 from apps.core.http import Request
 from apps.core.refusals import refusal
@@ -71,7 +76,11 @@ def _remembered(request: Request, key: str, content: str) -> HttpResponse | None
         return None
     if row.fingerprint != content:
         raise errors.IdempotencyKeyReused
-    response = HttpResponse(bytes(row.body), status=row.status, content_type=row.content_type)
+    try:
+        body = sealing.unseal(bytes(row.body), _place(request, key))
+    except sealing.Unsealable:  # the installation's key was changed since
+        raise errors.IdempotencyKeyReused from None
+    response = HttpResponse(body, status=row.status, content_type=row.content_type)
     if row.location:
         response["Location"] = row.location
     response[REPLAYED] = "true"
@@ -86,21 +95,46 @@ def _remember(request: Request, key: str, content: str, response: HttpResponse) 
         status=response.status_code,
         content_type=response.get("Content-Type", ""),
         location=response.get("Location", ""),
-        body=response.content,
+        body=sealing.seal(response.content, _place(request, key)),
     )
 
 
-def fingerprint(request: Request) -> str:
-    """What makes two requests the same: method, path, and body.
+def _place(request: Request, key: str) -> str:
+    return f"idempotent-request:{request.organization.pk}:{request.actor.id}:{key}"
 
-    A file upload is not held in memory for this: its length stands for its body.
+
+def fingerprint(request: Request) -> str:
+    """What makes two requests the same: method, path, and content; of an upload its fields and files.
+
+    Raises `RequestTooLarge`, `RequestUnreadable`, `StorageUnavailable`.
     """
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
-    if request.content_type == "multipart/form-data":
-        digest.update(request.headers.get("Content-Length", "").encode())
-    else:
-        digest.update(request.body)
+    try:
+        for piece in _content(request):
+            digest.update(piece)
+    except RequestDataTooBig:
+        raise errors.RequestTooLarge from None
+    except (MultiPartParserError, SuspiciousOperation) as problem:
+        raise errors.RequestUnreadable(reason=problem) from None
     return digest.hexdigest()
+
+
+def _content(request: Request) -> Iterator[bytes]:
+    if request.content_type != "multipart/form-data":
+        yield request.body
+        return
+    with storage.unavailable_when_failing():
+        # A multipart body itself has another boundary each time that it is sent.
+        yield repr(sorted(request.POST.lists())).encode()
+        for name, files in sorted(request.FILES.lists()):
+            for file in files:
+                yield repr((name, file.name, file.size)).encode()
+                yield from _chunks(file)
+
+
+def _chunks(file: UploadedFile) -> Iterator[bytes]:
+    yield from file.chunks()
+    file.seek(0)
 
 
 def forget_old() -> int:

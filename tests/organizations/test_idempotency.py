@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 
 from apps.core import tenancy
@@ -33,6 +34,48 @@ def test_the_same_key_with_another_body_is_refused(api_owner: Any) -> None:
     post(api_owner, "k1")
     response = post(api_owner, "k1", {**BODY, "name": "other"})
     assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.django_db
+def test_s3_a_remembered_answer_does_not_show_its_token_in_the_database(api_owner: Any, in_acme: Any) -> None:
+    text = post(api_owner, "k1").json()["token"]
+    assert text.encode() not in bytes(IdempotentRequest.objects.get().body)
+    assert post(api_owner, "k1").json()["token"] == text
+
+
+@pytest.mark.django_db
+def test_an_answer_moved_to_another_key_is_not_given(api_owner: Any, in_acme: Any) -> None:
+    post(api_owner, "k1")
+    IdempotentRequest.objects.update(key="k2")
+    assert post(api_owner, "k2").status_code == 422
+
+
+def upload(api: Any, content: bytes) -> Any:
+    body = {"name": "numbers", "file": SimpleUploadedFile("numbers.csv", content)}
+    return api.post("/api/v1/datasets/", body, format="multipart", headers={"Idempotency-Key": "k1"})
+
+
+@pytest.mark.django_db
+def test_another_file_of_the_same_length_is_another_body(api_owner: Any, in_acme: Any) -> None:
+    first, again, other = (upload(api_owner, content) for content in (b"a,b\n1,2\n", b"a,b\n1,2\n", b"a,b\n1,3\n"))
+    assert (first.status_code, again.status_code, again["Idempotency-Replayed"]) == (202, 202, "true")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b" " * 6_000_000, "application/json", 413, "body_too_large"),
+        (b"x", "multipart/form-data", 400, "parse_error"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_a_problem_document(
+    api_owner: Any, body: bytes, content_type: str, status: int, code: str
+) -> None:
+    answer = api_owner.generic("POST", "/api/v1/tokens/", body, content_type, headers={"Idempotency-Key": "k1"})
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json()["code"] == code
 
 
 @pytest.mark.django_db
