@@ -10,6 +10,6 @@ from apps.core.tenancy import TenantQuerySet
 
 class ApiTokenQuerySet(TenantQuerySet):
     def usable(self) -> Self:
-        """Neither revoked nor expired by the database's clock, and made by somebody who is still a member."""
+        """Neither revoked nor expired by the database's clock, and made by somebody who is still an active member."""
         not_expired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
-        return self.filter(not_expired, revoked_at__isnull=True, membership__isnull=False)
+        return self.filter(not_expired, revoked_at__isnull=True, membership__user__is_active=True)

@@ -12,6 +12,7 @@ from apps.core.actors import Actor
 from apps.core.errors import NotAuthenticated, NotFound
 from apps.organizations import errors, queries, services
 from apps.organizations.models import ApiToken, Membership
+from apps.organizations.snapshot import compile_section
 from tests.conftest import actor_of
 from tests.factories.people import UserFactory
 
@@ -75,7 +76,10 @@ def test_a_tokens_secret_is_not_in_its_row(in_acme: Any, actor: Actor) -> None:
     assert queries.token_for(text) == row
 
 
-@pytest.mark.parametrize("spoil", ["revoke", "expire", "remove the member", "change the secret", "change the tenant"])
+@pytest.mark.parametrize(
+    "spoil",
+    ["revoke", "expire", "remove the member", "deactivate the person", "change the secret", "change the tenant"],
+)
 def test_a_token_that_should_not_work_does_not(
     spoil: str, acme: Any, globex: Any, developer: Any, actor: Actor
 ) -> None:
@@ -88,6 +92,10 @@ def test_a_token_that_should_not_work_does_not(
                 ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
             case "remove the member":
                 services.remove_member(Membership.objects.get(user=developer), by=actor)
+            case "deactivate the person":
+                developer.is_active = False
+                developer.save()
+                assert compile_section() == {}
             case "change the secret":
                 text = text[:-4] + "aaaa"
             case "change the tenant":
