@@ -13,7 +13,7 @@ from typing import cast
 
 import httptools
 
-from apps.deployments.protocol import ROW_COUNT_HEADER
+from apps.deployments.protocol import REPLICA_HEADER, ROW_COUNT_HEADER
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 CONNECT_TIMEOUT_S = 1.0
@@ -26,17 +26,19 @@ class ReplicaUnreachable(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """A POST of JSON, and how long its answer may take."""
+    """A POST of JSON, the replica that it is meant for, and how long its answer may take."""
 
     path: str
     id: str
     body: bytes
+    replica_id: str = ""
     timeout_s: float = 20.0
 
     def encoded(self) -> bytes:
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: replica\r\ncontent-type: application/json\r\n"
-            f"x-request-id: {self.id}\r\ncontent-length: {len(self.body)}\r\n\r\n"
+            f"x-request-id: {self.id}\r\n{REPLICA_HEADER.decode()}: {self.replica_id}\r\n"
+            f"content-length: {len(self.body)}\r\n\r\n"
         )
         return head.encode() + self.body
 

@@ -161,7 +161,7 @@ async def _call_replicas(endpoint: Endpoint, call: Call) -> Reply:
         if request.timeout_s <= 0:
             break
         tried.append(replica)
-        call.dimensions["replica"] = replica.id
+        call.dimensions["replica"] = request.replica_id = replica.id
         if reply := await _attempt(replica, request):
             return reply
     if not tried:

@@ -10,6 +10,7 @@ from apps.registry.signature import SignatureMismatch
 
 PLATFORM = "onnxruntime_onnx"
 ROW_COUNT_HEADER = b"x-row-count"  # how many rows a replica predicted, which is what is metered
+REPLICA_HEADER = b"x-replica-id"  # whom a request is meant for; addresses are given to other replicas in time
 
 
 class MalformedJson(DomainError):
@@ -22,6 +23,12 @@ class ModelNotFound(DomainError):
     code = "model_not_found"
     status = 404
     detail = "No model `{name}` is deployed here. Check its name, its version and whose token you use."
+
+
+class WrongReplica(DomainError):
+    code = "wrong_replica"
+    status = 503
+    detail = "The replica that this was sent to is not here any more."
 
 
 class InputMismatch(DomainError):

@@ -143,3 +143,16 @@ def test_a_model_that_is_no_model_ends_it_at_once(files: ModelFiles, tmp_path: P
     )
     assert ended.returncode != 0
     assert b"broken.onnx" in ended.stderr
+
+
+def test_s1_what_was_meant_for_the_replica_that_had_this_address_before_is_refused(
+    files: ModelFiles, tmp_path: Path
+) -> None:
+    started = Replica(tmp_path, files)
+    meant, other = ({"x-replica-id": replica_id} for replica_id in (started.id, "another-organizations-replica"))
+    try:
+        assert started.server.call("POST", INFER, infer_request(), meant).status == 200
+        refused = started.server.call("POST", INFER, infer_request(), other)
+        assert (refused.status, refused.json["code"]) == (503, "wrong_replica")
+    finally:
+        started.server.kill()

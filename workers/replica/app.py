@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from apps.core.edge import Answer, Call, Proceed, Router, compose, json_answer, receive
-from apps.deployments.protocol import ROW_COUNT_HEADER, ModelNotFound
+from apps.deployments.protocol import REPLICA_HEADER, ROW_COUNT_HEADER, ModelNotFound, WrongReplica
 from workers.asgi import Application
 from workers.replica.model import Model
 
@@ -21,6 +21,7 @@ class Replica(Application):
     def __init__(self, model: Model, replica_id: str) -> None:
         self._model = model
         self._id = replica_id
+        self._meant = (b"", replica_id.encode())
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
 
     async def start(self) -> Proceed:
@@ -37,6 +38,9 @@ class Replica(Application):
         self._executor.shutdown()
 
     async def _named(self, call: Call, proceed: Proceed) -> Answer:
+        # The edge may not know yet that this address was another replica's, even another organization's.
+        if call.headers.get(REPLICA_HEADER, b"") not in self._meant:
+            raise WrongReplica()
         version = call.parameters.get("version", self._model.version)
         if (call.parameters["name"], version) != (self._model.name, self._model.version):
             raise ModelNotFound(name=call.parameters["name"])
