@@ -11,6 +11,7 @@ from django.db.models import F, Sum
 from apps.audit import services as audit
 from apps.core import live, snapshots, tenancy
 from apps.core.actors import Actor
+from apps.core.errors import NotFound
 from apps.deployments import errors
 from apps.deployments.enums import DeploymentStatus
 from apps.deployments.models import MAX_REPLICAS, NAME, Deployment
@@ -86,6 +87,8 @@ def change_model_version(deployment: Deployment, model_version: ModelVersion, *,
 @transaction.atomic
 def delete_deployment(deployment: Deployment, *, by: Actor) -> None:
     """Its name answers 404 within a second; its replicas end after the calls in flight."""
+    # Locked, so that the scaler cannot give it another replica meanwhile.
+    deployment = _locked(deployment)
     audit.record(by, "deployment.deleted", deployment, {"name": deployment.name})
     _publish(deployment)
     deployment.delete()
@@ -116,8 +119,11 @@ def _publish(deployment: Deployment) -> None:
 
 
 def _locked(deployment: Deployment) -> Deployment:
+    """The row as it is now, until the transaction ends. Raises `NotFound`."""
     rows = Deployment.objects.select_for_update(of=("self",)).select_related("model_version__model")
-    return rows.get(pk=deployment.pk)
+    if found := rows.filter(pk=deployment.pk).first():
+        return found
+    raise NotFound  # deleted meanwhile
 
 
 def _require_name(name: str) -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.audit.models import AuditEntry
 from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.core.errors import NotFound
 from apps.deployments import errors, services
 from apps.deployments.enums import DeploymentStatus, ReplicaStatus
 from apps.deployments.models import MAX_REPLICAS, Deployment, Replica
@@ -150,3 +152,38 @@ def test_parallel_requests_never_take_more_replicas_than_there_are(acme: Any, ac
     with ThreadPoolExecutor(6) as pool:
         made = list(pool.map(create, range(6)))
     assert sum(made) == MAX_REPLICAS_TOGETHER // MAX_REPLICAS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deployment_can_be_deleted_while_the_scaler_gives_it_a_replica(acme: Any, actor: Actor) -> None:
+    def delete() -> None:
+        try:
+            with tenancy.scope(acme.pk):
+                services.delete_deployment(deployment, by=actor)
+        finally:
+            connection.close()
+
+    with tenancy.scope(acme.pk), ThreadPoolExecutor(1) as pool:
+        deployment = services.create_deployment("leaving", make_model_version(), by=actor)
+        with transaction.atomic():
+            Deployment.objects.filter(pk=deployment.pk).update(status=DeploymentStatus.STARTING)
+            add_replica(deployment, 0, ReplicaStatus.STARTING)
+            deleted = pool.submit(delete)
+            while not waiting_for_a_lock() and not deleted.done():
+                sleep(0.01)
+        deleted.result()
+        assert not Deployment.objects.exists()
+        assert not Replica.objects.exists()
+
+
+def waiting_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+def test_what_was_deleted_meanwhile_is_not_found(deployment: Deployment, actor: Actor) -> None:
+    Deployment.objects.all().delete()
+    for act in (services.delete_deployment, services.start_deployment, services.stop_deployment):
+        with pytest.raises(NotFound):
+            act(deployment, by=actor)

@@ -34,6 +34,7 @@ class Scaler:
         self._runtime = runtime
         self._prober = prober
         self._endpoints: dict[UUID, steering.Endpoint] = {}
+        self._stale: set[UUID] = set()
         self._missed: Counter[UUID] = Counter()
         self._orphans: dict[UUID, datetime] = {}
         self._unpublished: set[UUID] = set()
@@ -52,17 +53,19 @@ class Scaler:
     def _forget_deleted(self, listed: Mapping[UUID, Listed]) -> None:
         for deployment_id in self._endpoints.keys() - listed.keys():
             endpoint = self._endpoints.pop(deployment_id)
+            self._stale.discard(deployment_id)
             self._unpublished.add(endpoint.deployment.organization_id)
 
     def _load_changed(self, listed: Mapping[UUID, Listed]) -> None:
         for deployment_id, one in listed.items():
             known = self._endpoints.get(deployment_id)
-            if known and known.deployment.generation == one.generation:
+            if known and known.deployment.generation == one.generation and deployment_id not in self._stale:
                 continue
             with tenancy.scope(one.organization_id):
                 endpoint = steering.load(deployment_id)
             if endpoint:
                 self._endpoints[deployment_id] = endpoint
+                self._stale.discard(deployment_id)
                 self._unpublished.add(one.organization_id)
 
     def _sights(self, seen: Mapping[UUID, Running]) -> dict[UUID, Sight]:
@@ -90,12 +93,13 @@ class Scaler:
             with tenancy.scope(organization_id):
                 step = steering.take_step(endpoint, sights, now)
         except steering.Superseded:
-            del self._endpoints[deployment_id]
+            self._stale.add(deployment_id)
             return
         except (IntegrityError, DataError):
-            # One deployment that cannot be written must not hold up the others; it is read anew.
+            # One deployment that cannot be written must not hold up the others. It is read anew; until then its
+            # replicas are still its own, and go on serving.
             log.exception("deployment_not_written", deployment=str(deployment_id))
-            del self._endpoints[deployment_id]
+            self._stale.add(deployment_id)
             return
         if step.is_routing_changed:
             self._unpublished.add(organization_id)
