@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from apps.jobs.models import Job, JobLogLine
 log = structlog.get_logger(__name__)
 
 MIN_SECONDS_BETWEEN_WRITES = 0.25
+# How long after its time limit a handler may go on without looking at its job before it is given up for lost.
+OVERTIME_S = 60.0
 
 
 class RunningJob:
@@ -93,10 +96,14 @@ class RunningJob:
         return job
 
     def keep_lease(self, stop: threading.Event, organization_id: UUID) -> None:
-        """Body of the heartbeat thread."""
+        """Body of the heartbeat thread. It ends by itself when the handler hangs, so that the job does not with it."""
         deadline = time.monotonic() + settings.JOB_LEASE_SECONDS
         with tenancy.scope(organization_id):
             while not stop.wait(settings.JOB_HEARTBEAT_SECONDS):
+                if time.monotonic() - self.started > self.time_limit_s + OVERTIME_S:
+                    log.error("handler_hangs", kind=self.kind)
+                    self._lost.set()
+                    break
                 try:
                     ours, cancelled = services.extend_lease(self.id, self.attempt, settings.JOB_LEASE_SECONDS)
                 except (DatabaseError, InterfaceError):
@@ -142,16 +149,18 @@ def _run_handler(running: RunningJob) -> None:
     except JobCancelled:
         _end(running, services.confirm_cancelled)
     except DomainError as error:
-        _end(running, services.fail, error.code, error.message)
+        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            _retry(running, error.code, error.message)
+        else:
+            _end(running, services.fail, error.code, error.message)
     except Exception as error:
         log.exception("attempt_failed", kind=running.kind)
-        _retry(running, error)
+        _retry(running, "unexpected", f"{type(error).__name__}: {error}")
 
 
-def _retry(running: RunningJob, error: Exception) -> None:
+def _retry(running: RunningJob, code: str, message: str) -> None:
     after = timedelta(seconds=backoff.delay_seconds(running.attempt))
-    message = f"{type(error).__name__}: {error}"
-    _end(running, services.retry_later, "unexpected", message, after=after, traceback=traceback.format_exc())
+    _end(running, services.retry_later, code, message, after=after, traceback=traceback.format_exc())
 
 
 def _end(running: RunningJob, write: Any, *args: Any, **kwargs: Any) -> None:

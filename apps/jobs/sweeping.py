@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -12,6 +13,8 @@ from apps.jobs import dispatch, doorbell, services
 from apps.jobs.enums import Status
 from apps.jobs.models import Job
 
+log = structlog.get_logger(__name__)
+
 SILENT = "The worker went silent; its lease ran out"
 
 
@@ -19,7 +22,11 @@ def sweep() -> int:
     """Safe to run in several processes at once. Returns how many leases had expired."""
     claims = dispatch.expired()
     for claim in claims:
-        _return(claim)
+        try:
+            _return(claim)
+        # What hears of a job's end may fail in any way; that must not keep the other jobs from being returned.
+        except Exception:
+            log.exception("job_not_returned", job=str(claim.job_id))
     for queue in dispatch.due_queues():
         doorbell.ring(queue)
     return len(claims)

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from apps.core import tenancy
 from apps.core.actors import Actor
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, StorageUnavailable
 from apps.jobs import dispatch, errors, kinds, running, services, sweeping
 from apps.jobs.models import Job, JobLogLine
 from apps.jobs.running import RunningJob
@@ -93,6 +93,17 @@ def test_a_refusal_ends_the_job_and_a_crash_is_tried_again(in_acme: Any, actor: 
     run_next()
     job.refresh_from_db()
     assert (job.status, job.attempt) == ("dead", 2)
+
+
+def test_what_is_only_away_is_tried_again(in_acme: Any, actor: Actor, define: Any) -> None:
+    def unavailable(job: RunningJob) -> None:
+        raise StorageUnavailable
+
+    define(unavailable)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("retrying", "storage_unavailable")
 
 
 def test_a_waiting_job_is_cancelled_at_once(in_acme: Any, actor: Actor, define: Any) -> None:
@@ -187,6 +198,52 @@ def test_a_handler_that_outstays_its_time_limit_is_stopped(in_acme: Any, actor: 
     run_next()
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("failed", "job_timed_out")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_p2_a_handler_that_hangs_loses_its_job(in_acme: Any, actor: Actor, define: Any, settings: Any) -> None:
+    settings.JOB_HEARTBEAT_SECONDS = 0.01
+    ended_by: list[BaseException] = []
+
+    def hang(job: RunningJob) -> None:
+        job.started -= job.time_limit_s + running.OVERTIME_S
+        job._lost.wait(20)
+        try:
+            job.check()
+        except Exception as error:
+            ended_by.append(error)
+            raise
+
+    define(hang, time_limit_s=5)
+    job = submit(actor)
+    run_next()
+    assert [type(error) for error in ended_by] == [errors.LeaseLost]
+    Job.objects.update(lease_until=Now() - timedelta(seconds=1))
+    sweeping.sweep()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("retrying", "worker_lost")
+
+
+def test_one_job_that_cannot_be_returned_does_not_keep_the_others(
+    in_acme: Any, actor: Actor, define: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(lambda job: None)
+    poisoned, other = submit(actor), submit(actor)
+    dispatch.claim("default", "worker-1")
+    dispatch.claim("default", "worker-1")
+    Job.objects.filter(pk=poisoned.pk).update(lease_until=Now() - timedelta(seconds=9))
+    Job.objects.filter(pk=other.pk).update(lease_until=Now() - timedelta(seconds=1))
+    retry_later = services.retry_later
+
+    def fail_for_one(job: Job, *args: Any, **kwargs: Any) -> Job:
+        if job.pk == poisoned.pk:
+            raise RuntimeError("whoever hears of it fails")
+        return retry_later(job, *args, **kwargs)
+
+    monkeypatch.setattr(services, "retry_later", fail_for_one)
+    sweeping.sweep()
+    other.refresh_from_db()
+    assert other.status == "retrying"
 
 
 def test_work_that_nobody_took_is_rung_for_again(
