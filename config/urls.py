@@ -1,10 +1,14 @@
 """Every address of the control plane."""
 
+from allauth.account.decorators import secure_admin_login
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+# One login for everybody: limited by account and address, which the admin's own is not.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 handler404 = "apps.core.refusals.not_found"
 handler500 = "apps.core.refusals.server_error"

@@ -30,6 +30,12 @@ class RequestIdMiddleware:
         return response
 
 
+class AddressUnreadable(DomainError):
+    code = "address_unreadable"
+    status = 400
+    detail = "The address holds a NUL character, which nothing here is called by. Check the address."
+
+
 class ErrorMiddleware:
     """Tells a `DomainError` that a page raised in the language of the caller."""
 
@@ -37,6 +43,9 @@ class ErrorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: Request) -> HttpResponse:
+        # Forms and the API refuse it by themselves; PostgreSQL, which cannot hold it, would raise for a page's filter.
+        if "%00" in request.META.get("QUERY_STRING", "") and not request.path_info.startswith("/api/"):
+            return refusal(request, AddressUnreadable())
         return self.get_response(request)
 
     def process_exception(self, request: Request, error: Exception) -> HttpResponse | None:

@@ -56,3 +56,9 @@ def test_an_expired_session_sends_the_whole_page_to_the_login(client: Any, acme:
     answer = client.get("/o/acme/jobs/", headers=headers)
     assert answer.status_code == 401
     assert answer["HX-Redirect"].startswith("/accounts/login/?next=")
+
+
+@pytest.mark.parametrize("address", ["data/?q=%00", "jobs/?kind=a%00", "models/?q=%00", "trail/?action=%00"])
+def test_a_filter_that_the_database_cannot_hold_is_refused(as_owner: Any, address: str) -> None:
+    as_owner.raise_request_exception = False
+    assert as_owner.get(f"/o/acme/{address}").status_code == 400
