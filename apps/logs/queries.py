@@ -21,6 +21,7 @@ from apps.logs.models import CallRecord
 from apps.organizations.models import ApiToken
 
 MOST_CHOICES = 8
+CHART_HEIGHT = 140
 
 STATUS_CLASS = Case(
     *(When(status__gte=one.first, status__lt=one.first + 100, then=Value(one.value)) for one in StatusClass),
@@ -114,7 +115,7 @@ def _count_chart(steps: list[datetime], found: list[Mapping[str, Any]]) -> chart
         charts.Series(label, [row.get(name, 0) for row in found])
         for label, name in (("Calls", "calls"), ("Refused", "refused"), ("Failed", "failed"))
     ]
-    return charts.time_series("Calls", steps, series, text=format_count)
+    return charts.time_series("Calls", steps, series, text=format_count, height=CHART_HEIGHT)
 
 
 def _latency_chart(steps: list[datetime], found: list[Mapping[str, Any]]) -> charts.TimeSeries:
@@ -122,7 +123,7 @@ def _latency_chart(steps: list[datetime], found: list[Mapping[str, Any]]) -> cha
         charts.Series(label, [row["latency"][index] / 1000 if row else None for row in found])
         for index, label in enumerate(("p50", "p95"))
     ]
-    return charts.time_series("Latency", steps, series, text=format_duration)
+    return charts.time_series("Latency", steps, series, text=format_duration, height=CHART_HEIGHT)
 
 
 def _most(counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
