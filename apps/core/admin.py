@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.contrib.admin.utils import unquote
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from apps.core import tenancy
 from apps.core.actors import Actor
 
 
@@ -34,15 +32,6 @@ class ConsoleAdmin(ModelAdmin):
         rows = self.model.unscoped.using("console") if hasattr(self.model, "unscoped") else self.model.objects.all()
         # What a row and its references are called is read with it: outside a tenant nothing can be read later.
         return rows.select_related(*references(self.model)).order_by(*self.get_ordering(request) or ["-pk"])
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
-        """One row and what it points at, seen from inside its tenant."""
-        row: Any = self.get_object(request, unquote(object_id))
-        if not hasattr(row, "organization_id"):
-            return super().change_view(request, object_id, *args, **kwargs)
-        with tenancy.scope(row.organization_id):
-            response = super().change_view(request, object_id, *args, **kwargs)
-            return response.render() if hasattr(response, "render") else response
 
     def operator(self, request: HttpRequest) -> Actor:
         """The operator as the one who acts in a tenant, for services and the tenant's own trail."""
