@@ -73,8 +73,9 @@ class DatasetsApi(ModelApi):
         return self.get_paginated_response(serializers.DatasetVersionSerializer(rows, many=True).data)
 
     def _add_version(self, request: Request) -> Response:
+        dataset = self.get_object()
         form = _valid(serializers.NewVersionSerializer, request)
-        version = services.add_version(self.get_object(), **form.validated_data, by=self.actor)
+        version = services.add_version(dataset, **form.validated_data, by=self.actor)
         location = reverse("datasetversion-detail", args=[version.pk])
         code = status.HTTP_202_ACCEPTED if version.is_pending else status.HTTP_200_OK
         return Response(serializers.DatasetVersionSerializer(version).data, code, headers={"Location": location})

@@ -64,9 +64,10 @@ class MemberApi(ModelApi):
 
     @extend_schema(request=serializers.RoleSerializer, responses=serializers.MembershipSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
+        membership = self.get_object()
         form = serializers.RoleSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        membership = services.change_role(self.get_object(), form.validated_data["role"], by=self.actor)
+        membership = services.change_role(membership, form.validated_data["role"], by=self.actor)
         return Response(self.get_serializer(membership).data)
 
     @extend_schema(responses={204: None})
