@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from apps.jobs.running import RunningJob
 
 
-@kinds.kind("console.sample_project", queue="data", time_limit_s=900, max_attempts=2)
+# It only waits for other jobs, so it must not take the place of one.
+@kinds.kind("console.sample_project", queue="errands", time_limit_s=900, max_attempts=2)
 def build_sample_project(job: RunningJob) -> dict[str, Any]:
     from apps.console.sample import building
 
@@ -20,12 +21,22 @@ def build_sample_project(job: RunningJob) -> dict[str, Any]:
 
 @shared_task(name="console.publish_lost_snapshots")
 def publish_lost_snapshots() -> None:
-    """Publish again what Redis lost or a crash kept from being published."""
+    """Publish again what Redis lost."""
+    from apps.core import snapshots
+    from apps.organizations.models import Organization
+
+    for organization_id in snapshots.missing(Organization.objects.values_list("pk", flat=True)):
+        snapshots.publish_or_leave_to_beat(organization_id)
+
+
+@shared_task(name="console.publish_late_snapshots")
+def publish_late_snapshots() -> None:
+    """Publish what a crash between commit and publication kept back. What is published already stays as it is."""
     from apps.core import snapshots
     from apps.organizations.models import Organization
 
     for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
-        snapshots.publish(organization_id)
+        snapshots.publish_or_leave_to_beat(organization_id)
 
 
 @shared_task(name="console.forget_old_answers")

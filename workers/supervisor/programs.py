@@ -14,8 +14,8 @@ from workers.supervisor.processes import Program
 from workers.supervisor.state import ROOT
 
 PYTHON = sys.executable
-# Training takes minutes of a processor; quick work does not wait behind it.
-QUICK_QUEUES, SLOW_QUEUES = "default,data,llm,notify", "training"
+# Training takes minutes of a processor, and errands wait for other jobs; quick work does not wait behind either.
+QUICK_QUEUES, SLOW_QUEUES, ERRANDS = "default,data,llm,notify", "training", "errands"
 # Nothing stands in front of it, so a forwarded address would be whatever the client claims.
 WEB = [
     *("-m", "uvicorn", "config.asgi:application", "--lifespan", "on", "--no-proxy-headers"),
@@ -58,8 +58,9 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
         server(program("edge", "-m", "workers.edge"), sockets.edge),
         program("scaler", "-m", "workers.scaler"),
         program("sink", "-m", "workers.sink"),
-        program("worker", *worker("worker", QUICK_QUEUES, processes=3), is_deferred=True),
-        program("trainer", *worker("trainer", SLOW_QUEUES, processes=1), is_deferred=True),
+        program("worker", *worker("worker", QUICK_QUEUES, at_once=3), is_deferred=True),
+        program("trainer", *worker("trainer", SLOW_QUEUES, at_once=1), is_deferred=True),
+        program("errands", *worker("errands", ERRANDS, at_once=16, pool="threads"), is_deferred=True),
         program(
             "beat", *celery("beat", "--schedule", f"{variables['STATE_DIR']}/beat", "--pidfile="), is_deferred=True
         ),
@@ -67,8 +68,8 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
     ]
 
 
-def worker(name: str, queues: str, *, processes: int) -> Sequence[str]:
-    options = ["--hostname", f"{name}@%h", "-Q", queues, "--concurrency", str(processes)]
+def worker(name: str, queues: str, *, at_once: int, pool: str = "prefork") -> Sequence[str]:
+    options = ["--hostname", f"{name}@%h", "-Q", queues, "--concurrency", str(at_once), "--pool", pool]
     return celery("worker", *options, "--without-gossip", "--without-mingle")
 
 
