@@ -29,3 +29,9 @@ class ConfirmationMismatch(DomainError):
     code = "confirmation_mismatch"
     status = 422
     detail = "Type the deployment's name, {name}, to delete it."
+
+
+class OtherModel(DomainError):
+    code = "other_model"
+    status = 422
+    detail = "`{name}` serves the model `{model}`. Deploy a version of another model under a name of its own."

@@ -24,10 +24,15 @@ class ReplicaCountField(forms.IntegerField):
 
 
 class DeploymentForm(forms.Form):
-    """A new endpoint. The name is suggested by the chosen version's model."""
+    """A new endpoint, called like its model unless named otherwise."""
 
     model_version = VersionField(label="Model version")
-    name = forms.CharField(max_length=63, validators=[NAME], help_text="Callers use it: /v2/models/<name>/infer.")
+    name = forms.CharField(
+        max_length=63,
+        validators=[NAME],
+        required=False,
+        help_text="Callers use it: /v2/models/<name>/infer. Left empty, it is the model's name.",
+    )
     replica_count = ReplicaCountField(
         label="Replicas", initial=1, help_text="Each is one process that answers one call at a time."
     )
@@ -36,7 +41,13 @@ class DeploymentForm(forms.Form):
         super().__init__(*args, **kwargs)
         cast("VersionField", self.fields["model_version"]).queryset = queries.deployable_versions()
         if version is not None:
-            self.initial = {**self.initial, "model_version": version.pk, "name": suggested_name(version.model.name)}
+            self.initial = {**self.initial, "model_version": version.pk}
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if not given.get("name") and "name" not in self.errors and given.get("model_version"):
+            given["name"] = suggested_name(given["model_version"].model.name)
+        return given
 
 
 class ScaleForm(forms.Form):
@@ -54,7 +65,8 @@ class VersionForm(forms.Form):
 
     def __init__(self, *args: Any, deployment: Deployment, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "initial": {"model_version": deployment.model_version_id}})
-        cast("VersionField", self.fields["model_version"]).queryset = queries.deployable_versions()
+        versions = queries.deployable_versions().filter(model=deployment.model_version.model_id)
+        cast("VersionField", self.fields["model_version"]).queryset = versions
 
 
 def suggested_name(model_name: str) -> str:

@@ -77,10 +77,15 @@ def scale_deployment(deployment: Deployment, replica_count: int, *, by: Actor) -
 
 @transaction.atomic
 def change_model_version(deployment: Deployment, model_version: ModelVersion, *, by: Actor) -> Deployment:
-    """Roll out another version: the one before answers until the new one's replicas are all ready."""
+    """Roll out another version: the one before answers until the new one's replicas are all ready.
+
+    Raises `OtherModel`: callers of an endpoint count on its inputs.
+    """
     deployment = _locked(deployment)
     if deployment.model_version_id == model_version.pk:
         return deployment
+    if deployment.model_version.model_id != model_version.model_id:
+        raise errors.OtherModel(field="model_version", name=deployment.name, model=deployment.model_version.model.name)
     return _change(deployment, by, "deployment.version_changed", model_version=model_version)
 
 

@@ -67,10 +67,18 @@ def test_the_form_is_prefilled_by_the_version_and_leads_to_the_deployment(as_dev
     with tenancy.scope(acme.pk):
         version = make_model_version("Who leaves? 2024")
     form = as_developer.get(f"{LIST}new/", {"version": version.pk}).content.decode()
-    assert 'value="Who-leaves-2024"' in form
+    assert f'value="{version.pk}" selected' in form
     answer = as_developer.post(f"{LIST}new/", {"model_version": version.pk, "name": "leaving", "replica_count": 1})
     assert answer.status_code == 303
     assert "leaving" in text_of(as_developer.get(answer["Location"]))
+
+
+def test_an_endpoint_without_a_name_of_its_own_is_called_like_its_model(as_developer: Client, acme: Any) -> None:
+    with tenancy.scope(acme.pk):
+        version = make_model_version("Who leaves? 2024")
+    answer = as_developer.post(f"{LIST}new/", {"model_version": version.pk, "name": "", "replica_count": 1})
+    assert answer.status_code == 303
+    assert "Who-leaves-2024" in text_of(as_developer.get(answer["Location"]))
 
 
 def test_a_taken_name_stands_beside_its_field_and_what_was_typed_stays(

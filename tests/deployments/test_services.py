@@ -91,6 +91,11 @@ def test_each_change_is_a_new_generation_and_on_the_trail(deployment: Deployment
     ]
 
 
+def test_an_endpoint_keeps_to_its_model(deployment: Deployment, actor: Actor) -> None:
+    with pytest.raises(errors.OtherModel):
+        services.change_model_version(deployment, make_model_version("another"), by=actor)
+
+
 def test_asking_for_what_is_there_changes_nothing(deployment: Deployment, version: Any, actor: Actor) -> None:
     services.start_deployment(deployment, by=actor)
     services.scale_deployment(deployment, 2, by=actor)
