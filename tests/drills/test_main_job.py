@@ -77,7 +77,7 @@ def test_the_first_start_ran_the_main_job(installation: Installation) -> None:
 
 
 def test_the_outsider_cannot_call_the_model(installation: Installation) -> None:
-    outsider = Client(installation.variable("EDGE_URL"), installation.sample["globex"]["token"]["outsider"])
+    outsider = installation.edge("outsider", "globex")
     with pytest.raises(ApiRefused, match="404"):
         outsider.post(f"/v2/models/{data.NAME}/infer", inference_request(installation))
 

@@ -52,7 +52,7 @@ def test_a_csv_becomes_an_endpoint_without_a_reload(
     page.get_by_label("Name").fill("rentals by hand")
     page.get_by_role("button", name="Create dataset").click()
     expect(page.get_by_role("heading", name="rentals by hand")).to_be_visible()
-    expect(page.locator("main").get_by_text("2,939")).to_be_visible(timeout=WORK_MS)
+    expect(page.locator("main").get_by_text("2,939", exact=True)).to_be_visible(timeout=WORK_MS)
 
     page.get_by_role("link", name="Train a model").click()
     page.get_by_label("Name", exact=True).fill("by hand")

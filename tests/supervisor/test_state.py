@@ -60,14 +60,14 @@ def test_a_taken_port_is_refused_by_name(state: State) -> None:
 
 
 def test_only_the_user_reads_the_state(state: State) -> None:
-    installation = install(state, {}, 1, 2, 3)
+    installation = install(state, {}, 1, 3)
     installation.write_env_file()
     for path, mode in ((state.folder, 0o700), (state.folder / "env", 0o600), (state.folder / "state.json", 0o600)):
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
 def test_the_env_file_says_what_the_processes_are_told(state: State) -> None:
-    installation = install(state, {}, 1, 2, 3)
+    installation = install(state, {}, 1, 3)
     installation.write_env_file()
     assert dotenv_values(state.folder / "env") == installation.variables
 
@@ -82,7 +82,7 @@ def test_any_value_survives_the_env_file(tmp_path_factory: pytest.TempPathFactor
 def test_an_existing_service_is_used_instead_of_an_embedded_one(state: State) -> None:
     names = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL", "REDIS_URL", "STORAGE_URL")
     environ = {name: f"scheme://elsewhere/{name}" for name in names}
-    installation = install(state, environ, 1, 2, 3)
+    installation = install(state, environ, 1, 3)
     assert installation.postgres is None
     assert installation.valkey is None
     assert {name: installation.variables[name] for name in names} == environ
@@ -90,19 +90,19 @@ def test_an_existing_service_is_used_instead_of_an_embedded_one(state: State) ->
 
 def test_half_an_existing_database_is_refused(state: State) -> None:
     with pytest.raises(Misconfigured, match="DATABASE_CONSOLE_URL, DATABASE_OWNER_URL"):
-        install(state, {"DATABASE_URL": "postgresql://elsewhere/db"}, 1, 2, 3)
+        install(state, {"DATABASE_URL": "postgresql://elsewhere/db"}, 1, 3)
 
 
 def test_the_model_server_can_be_left_out(state: State) -> None:
-    assert install(state, {"LLM": "off"}, 1, 2, 3).variables["LLM_URL"] == ""
-    assert install(state, {}, 1, 2, 3).variables["LLM_URL"].endswith(":3/v1")
+    assert install(state, {"LLM": "off"}, 1, 3).variables["LLM_URL"] == ""
+    assert install(state, {}, 1, 3).variables["LLM_URL"].endswith(":3/v1")
 
 
 def test_a_model_server_elsewhere_is_used_instead_of_the_local_one(state: State) -> None:
     with closing_sockets() as sockets:
         own = port_of(sockets.llm)
-        local = install(state, {}, 1, 2, own).variables
-        elsewhere = install(state, {"LLM_URL": "http://elsewhere/v1"}, 1, 2, own).variables
+        local = install(state, {}, 1, own).variables
+        elsewhere = install(state, {"LLM_URL": "http://elsewhere/v1"}, 1, own).variables
         assert "llm" in {program.name for program in application_programs(local, sockets)}
         assert "llm" not in {program.name for program in application_programs(elsewhere, sockets)}
 

@@ -60,7 +60,7 @@ def embedded_valkey(state: State, environ: Mapping[str, str]) -> Valkey | None:
     return Valkey(state.folder / "valkey", state.port("valkey"), state.secret("valkey"))
 
 
-def install(state: State, environ: Mapping[str, str], public_port: int, edge_port: int, llm_port: int) -> Installation:
+def install(state: State, environ: Mapping[str, str], public_port: int, llm_port: int) -> Installation:
     """Decide every variable; nothing is started yet."""
     postgres, valkey = embedded_postgres(state, environ), embedded_valkey(state, environ)
     variables = {
@@ -71,7 +71,8 @@ def install(state: State, environ: Mapping[str, str], public_port: int, edge_por
         "TOKEN_PEPPER": state.secret("token_pepper"),
         "STATE_DIR": str(state.folder),
         "PUBLIC_URL": f"http://{HOST}:{public_port}",
-        "EDGE_URL": f"http://{HOST}:{edge_port}",
+        # The public process serves the data plane too, so people are told one address; the edge alone has its own port.
+        "EDGE_URL": f"http://{HOST}:{public_port}",
         "LLM_URL": "" if environ.get("LLM") == "off" else model_url(llm_port),
         "DEBUG": "false",
     }

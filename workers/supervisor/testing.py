@@ -62,7 +62,7 @@ async def services() -> AsyncIterator[Mapping[str, str]]:
 
 
 async def start(state: State, supervisor: Supervisor) -> Mapping[str, str]:
-    ports = [state.port(name) for name in ("public", "edge", "llm")]
+    ports = [state.port(name) for name in ("public", "llm")]
     # Nothing of this shell's environment: it may speak of another installation.
     installation = install(state, {}, *ports)
     await start_services(installation, supervisor)

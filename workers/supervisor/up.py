@@ -56,7 +56,7 @@ async def run(state: State, environ: Mapping[str, str], instance: Instance, plan
     instance.stop_leftovers()
     sockets = open_sockets(state, environ)
     supervisor = Supervisor(state.logs, state.run)
-    installation = install(state, environ, *map(port_of, (sockets.public, sockets.edge, sockets.llm)))
+    installation = install(state, environ, *map(port_of, (sockets.public, sockets.llm)))
     instance.announce(installation.variables["PUBLIC_URL"])
     try:
         programs = plan.programs(installation.variables, sockets)
