@@ -77,14 +77,16 @@ def provision(admin_url: str, roles: Roles, template: str | None = None) -> None
     With `template` that database gets the same default rights first, and so does every database made from it later.
     """
     with psycopg.connect(admin_url, autocommit=True) as connection:
+        # Roles belong to the whole cluster; two who change one at the same time disturb each other.
+        connection.execute("SELECT pg_advisory_lock(hashtext('modelyard provision'))")
         for role in (roles.owner, roles.runtime, roles.console):
             make_role(connection, role)
         # Membership lets the owner give functions away; it does not inherit the right to read past the policies.
         run(connection, "GRANT {} TO {} WITH INHERIT FALSE, SET TRUE", roles.console.identifier, roles.owner.identifier)
-    if template:
-        grant(at_database(admin_url, template), roles.names)
-    make_database(admin_url, roles)
-    grant(at_database(admin_url, roles.database), roles.names)
+        if template:
+            grant(at_database(admin_url, template), roles.names)
+        make_database(admin_url, roles)
+        grant(at_database(admin_url, roles.database), roles.names)
 
 
 def make_role(connection: psycopg.Connection, role: Role) -> None:
