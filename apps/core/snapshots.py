@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -66,11 +66,21 @@ def _store(client: redis.Redis, key: str, organization_id: UUID, body: dict[str,
         pipe.execute()
 
 
+def missing(organization_ids: Iterable[UUID]) -> list[UUID]:
+    """Those of which Redis has no snapshot."""
+    ids = list(organization_ids)
+    with _client().pipeline(transaction=False) as pipe:
+        for organization_id in ids:
+            pipe.exists(KEY.format(organization_id=organization_id))
+        return [organization_id for organization_id, found in zip(ids, pipe.execute(), strict=True) if not found]
+
+
 def publish_on_commit(organization_id: UUID) -> None:
-    transaction.on_commit(lambda: _publish_or_leave_to_beat(organization_id))
+    transaction.on_commit(lambda: publish_or_leave_to_beat(organization_id))
 
 
-def _publish_or_leave_to_beat(organization_id: UUID) -> None:
+def publish_or_leave_to_beat(organization_id: UUID) -> None:
+    """Publish now; what Redis does not take now is taken by the next round of beat."""
     try:
         publish(organization_id)
     except redis.RedisError as error:

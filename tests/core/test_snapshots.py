@@ -52,6 +52,11 @@ def test_what_redis_lost_is_published_again_with_a_higher_version(acme: Any) -> 
     assert published(acme)["version"] > before
 
 
+def test_only_what_redis_lost_is_missing(acme: Any, globex: Any) -> None:
+    redis.Redis.from_url(settings.REDIS_URL).delete(f"snapshot:{acme.pk}")
+    assert snapshots.missing([acme.pk, globex.pk]) == [acme.pk]
+
+
 def test_a_snapshot_holds_nothing_of_another_organization(acme: Any, globex: Any, actor: Actor) -> None:
     with tenancy.scope(acme.pk):
         row, _ = services.create_token("t", ["predictions.create"], by=actor)
