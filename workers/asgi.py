@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from apps.core.edge import Answer, BodyTooLarge, Call, Proceed, Unexpected, problem
+from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, Unexpected, problem
 from apps.core.errors import DomainError
 from apps.core.request_ids import accept_or_make
 
@@ -17,10 +17,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 log = logging.getLogger(__name__)
-
-
-class ClientGone(Exception):
-    """The client closed before its body was complete; nobody waits for an answer."""
 
 
 class Application:
@@ -63,10 +59,10 @@ class Application:
             raise RuntimeError("the data plane needs a server that runs its lifespan")
         try:
             return await self._serve(call)
-        except DomainError as error:
-            return problem(error, call.request_id)
         except ClientGone:
             raise
+        except DomainError as error:
+            return problem(error, call.request_id)
         # The last resort of the process: one call's defect must not leave its caller without an answer.
         except Exception:
             log.exception("call_failed request_id=%s", call.request_id)

@@ -76,7 +76,7 @@ async def _refuse(scope: Scope, send: Send, error: DomainError) -> None:
     """The refusal as a problem document; the connection ends, because what follows on it is the body."""
     request_id = accept_or_make(dict(scope["headers"]).get(HEADER.lower().encode(), b"").decode("latin-1"))
     document = {
-        "type": f"/docs/errors#{error.code}",
+        "type": f"urn:modelyard:error:{error.code}",
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": error.message,

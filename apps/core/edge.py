@@ -80,6 +80,14 @@ class BodyTooLarge(DomainError):
     detail = "The body is larger than {limit_bytes} bytes. Send fewer rows at a time."
 
 
+class ClientGone(DomainError):
+    """Raised when the client closed before its body was complete; nobody waits for an answer."""
+
+    code = "client_gone"
+    status = 499
+    detail = "The client closed the connection before its request was complete."
+
+
 class Unexpected(DomainError):
     code = "unexpected"
     status = 500
@@ -145,7 +153,7 @@ def problem(error: DomainError, request_id: str) -> Answer:
     """The refusal as RFC 9457 `application/problem+json`; `error` is where Open Inference clients look."""
     errors = [{"field": error.field, "code": error.code, "detail": error.message}] if error.field else []
     document = {
-        "type": f"/docs/errors#{error.code}",
+        "type": f"urn:modelyard:error:{error.code}",
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": error.message,

@@ -33,7 +33,7 @@ def document(request: Any, error: DomainError, errors: list[dict[str, str]] | No
     if errors is None and error.field:
         errors = [{"field": error.field, "code": error.code, "detail": error.message}]
     return {
-        "type": f"/docs/errors#{error.code}",
+        "type": f"urn:modelyard:error:{error.code}",
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": error.message,
