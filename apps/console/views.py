@@ -18,7 +18,7 @@ def start(request: Request) -> HttpResponse:
     """The person's first organization, or the page that founds one."""
     memberships = organizations.memberships_of(request.user)
     if not memberships:
-        return redirect("start:welcome")
+        return redirect("admin:index" if request.user.is_staff else "start:welcome")
     return redirect(http.link(memberships[0].organization, "console:home"))
 
 

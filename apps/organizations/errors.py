@@ -43,6 +43,12 @@ class ScopeNotHeld(DomainError):
     detail = "A token cannot do more than its maker: you do not have `{scope}`."
 
 
+class ExpiryPast(DomainError):
+    code = "expiry_past"
+    status = 422
+    detail = "The token would have expired already. Choose a time that is still to come."
+
+
 class UnknownScope(DomainError):
     code = "unknown_scope"
     status = 422

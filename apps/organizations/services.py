@@ -121,12 +121,14 @@ def create_token(
     by: Actor,
     expires_at: datetime | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new token and its text, which is shown this once. Raises `UnknownScope`, `ScopeNotHeld`."""
+    """A new token and its text, which is shown this once. Raises `UnknownScope`, `ScopeNotHeld`, `ExpiryPast`."""
     for scope in scopes:
         if scope not in ALL:
             raise errors.UnknownScope(field="scopes", scope=scope, known=", ".join(sorted(ALL)))
         if not by.can(scope):
             raise errors.ScopeNotHeld(field="scopes", scope=scope)
+    if expires_at and expires_at <= timezone.now():
+        raise errors.ExpiryPast(field="expires_at")
     row = ApiToken(
         id=uuid7(),
         name=name,

@@ -68,6 +68,11 @@ def test_a_token_cannot_do_more_than_its_maker(in_acme: Any, viewer: Any) -> Non
         services.create_token("wrong", ["everything"], by=actor_of(viewer, "viewer"))
 
 
+def test_a_token_that_would_have_expired_is_refused(in_acme: Any, actor: Actor) -> None:
+    with pytest.raises(errors.ExpiryPast):
+        services.create_token("t", ["datasets.read"], by=actor, expires_at=timezone.now() - timedelta(seconds=1))
+
+
 def test_a_tokens_secret_is_not_in_its_row(in_acme: Any, actor: Actor) -> None:
     row, text = services.create_token("t", ["datasets.read"], by=actor)
     parsed = tokens.parse(text)
