@@ -106,7 +106,7 @@ class DatasetNameTaken(DomainError):
 class DatasetInUse(DomainError):
     code = "dataset_in_use"
     status = 409
-    detail = "“{name}” is what {count} models or training runs were made from. Delete those first."
+    detail = "“{name}” is what {count} models or training runs were made from, so it is kept as long as they are."
 
 
 class ConfirmationMissing(DomainError):

@@ -307,6 +307,7 @@ def test_every_text_comes_back_as_it_was_written(tmp_path: Path, rows: list[tupl
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux' /proc")
 def test_memory_stays_within_512_mb_for_a_million_rows_of_twenty_columns(tmp_path: Path) -> None:
     source = tmp_path / "big.csv"
     with source.open("w") as file:
@@ -315,9 +316,11 @@ def test_memory_stays_within_512_mb_for_a_million_rows_of_twenty_columns(tmp_pat
             line = ",".join(f"{block}.{index}" if index % 2 else f"value {block % 40}" for index in range(20))
             file.write(f"{line}\n" * 1000)
     program = (
-        "import resource, sys; from pathlib import Path; from apps.datasets.reading import read_csv;"
+        "import sys; from pathlib import Path; from apps.datasets.reading import read_csv;"
         "table = read_csv(Path(sys.argv[1]), Path(sys.argv[2]));"
-        "print(table.row_count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        # The peak of this program alone: what getrusage tells begins with that of the process it was forked from.
+        "peak = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0];"
+        "print(table.row_count, int(peak) // 1024)"
     )
     command = [sys.executable, "-c", program, str(source), str(tmp_path / "big.parquet")]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

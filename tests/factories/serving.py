@@ -14,8 +14,8 @@ from apps.registry.models import ModelVersion
 from tests.replica.models import SIGNATURE, write_model
 
 
-def make_model_version(model_name: str = "leaving") -> ModelVersion:
-    """The next version of `model_name` in the current organization."""
+def make_model_version(model_name: str = "leaving", dataset_version: DatasetVersion | None = None) -> ModelVersion:
+    """The next version of `model_name` in the current organization; of rows that do not exist unless given."""
     with TemporaryDirectory() as folder:
         artifact = services.store_artifact(write_model(Path(folder)).model.read_bytes())
     trained = services.TrainedModel(
@@ -23,7 +23,7 @@ def make_model_version(model_name: str = "leaving") -> ModelVersion:
         task="binary",
         algorithm="logistic",
         target="label",
-        dataset_version=_dataset_version(model_name),
+        dataset_version=dataset_version or _dataset_version(model_name),
         training_run_id=uuid4(),
         artifact=artifact,
         signature=SIGNATURE,

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.actors import Actor
-from apps.datasets.models import Column
 from apps.deployments.models import Deployment, Replica
 from apps.jobs.models import Job, JobLogLine, JobTransition
 from apps.logs.models import CallRecord
@@ -18,16 +17,15 @@ from apps.organizations import services
 from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
 from apps.usage.models import UsageEvent
 from tests.factories.serving import make_model_version
+from tests.factories.tables import plants_csv, ready_version
 
 
 def build(organization: Any, actor: Actor) -> dict[str, Model]:
     """Rows by the name that addresses use for them, such as `dataset_id`."""
     with tenancy.scope(organization.pk):
-        version = make_model_version()
-        dataset_version = version.dataset_version
-        column = Column.objects.create(
-            version=dataset_version, position=0, name="age", kind="integer", missing_count=0, distinct_count=3
-        )
+        dataset_version = ready_version("secret-data", plants_csv(), actor)
+        dataset = dataset_version.dataset
+        version = make_model_version(dataset_version=dataset_version)
         job = Job.objects.create(kind="training.run", queue="training", label="Train secret-project", status="failed")
         JobTransition.objects.create(job=job, status="failed", attempt=1)
         JobLogLine.objects.create(job=job, attempt=1, text="a line")
@@ -53,9 +51,8 @@ def build(organization: Any, actor: Actor) -> dict[str, Model]:
         call = _call()
         event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
     return {
-        "dataset_id": dataset_version.dataset,
+        "dataset_id": dataset,
         "version_id": dataset_version,
-        "column_id": column,
         "job_id": job,
         "run_id": run,
         "model_id": version.model,
