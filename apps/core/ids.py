@@ -1,14 +1,18 @@
 """Identifiers that sort by the time they were made."""
 
-import os
+import secrets
 import time
 import uuid
 
+NS_PER_MS = 1_000_000
+
 
 def uuid7() -> uuid.UUID:
-    """A version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
-    value = (value & ~(0xF << 76)) | (0x7 << 76)
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    """A version 7 UUID: 48 bits of Unix milliseconds, 12 bits of their fraction, 62 random bits.
+
+    The fraction (RFC 9562, 6.2, method 3) keeps rows in order that are made within one millisecond.
+    """
+    milliseconds, rest = divmod(time.time_ns(), NS_PER_MS)
+    fraction = (rest << 12) // NS_PER_MS
+    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0x2 << 62) | secrets.randbits(62)
     return uuid.UUID(int=value)

@@ -94,7 +94,7 @@ def _score_row(trial: Trial, position: int, score: Score) -> TrialScore:
 
 def _meter(run: TrainingRun, trial: Trial, scores: Scores) -> None:
     dimensions = {"model": run.model_name, "training_run": str(run.pk), "algorithm": str(scores.algorithm)}
-    usage.record(Meter.TRAINING_SECONDS, math.ceil(scores.fit_seconds), event_id=trial.pk, dimensions=dimensions)
+    usage.record(Meter.TRAINING_MS, math.ceil(scores.fit_seconds * 1000), event_id=trial.pk, dimensions=dimensions)
 
 
 def fail_trial(job: RunningJob, run: TrainingRun, trial: Trial, code: str, message: str) -> None:

@@ -5,8 +5,8 @@ class Meter(models.TextChoices):
     """What is counted. The ledger takes any meter; these have a name and a unit on pages."""
 
     PREDICTIONS = "predictions", "Predictions"
-    TRAINING_SECONDS = "training_seconds", "Training time"
+    TRAINING_MS = "training_ms", "Training time"
     STORED_BYTES = "stored_bytes", "Stored data"
 
 
-UNITS = {Meter.PREDICTIONS: "rows", Meter.TRAINING_SECONDS: "s", Meter.STORED_BYTES: "bytes"}
+UNITS = {Meter.PREDICTIONS: "rows", Meter.TRAINING_MS: "ms", Meter.STORED_BYTES: "bytes"}

@@ -23,7 +23,7 @@ FILTERS = ("meter", "model", "token")
 MOST_CHOICES = 8
 
 FORMATS: Mapping[str, Callable[[float | None], str]] = {
-    Meter.TRAINING_SECONDS: lambda seconds: format_duration(None if seconds is None else seconds * 1000),
+    Meter.TRAINING_MS: format_duration,
     Meter.STORED_BYTES: format_bytes,
 }
 

@@ -212,8 +212,14 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SERVERS": [{"url": PUBLIC_URL}],
-    "APPEND_COMPONENTS": {"securitySchemes": {"apiToken": {"type": "http", "scheme": "bearer"}}},
-    "SECURITY": [{"apiToken": []}],
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatus": "apps.jobs.enums.Status",
+        "TrialStatus": "apps.training.enums.TrialStatus",
+        "MetricName": "apps.registry.enums.MetricName",
+        "TaskName": "apps.registry.enums.TaskName",
+        "Algorithm": "apps.registry.enums.AlgorithmName",
+        "Role": "apps.organizations.enums.Role",
+    },
 }
 
 # --- Browser security ------------------------------------------------------------------------------------

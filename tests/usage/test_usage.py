@@ -33,7 +33,7 @@ def used(acme: Any) -> None:
         record(quantity=3, model="churn", token="t1")
         record(quantity=4, hours_ago=30, model="churn")
         record(quantity=50, hours_ago=24 * 20, model="price")
-        record("training_seconds", 90, hours_ago=2, model="churn")
+        record("training_ms", 90_000, hours_ago=2, model="churn")
 
 
 def text_of(answer: Any) -> str:
@@ -99,7 +99,7 @@ def test_the_page_takes_as_many_queries_for_three_as_for_one(as_owner: Client, a
         as_owner.get(PAGE)
     with tenancy.scope(acme.pk):
         record(model="b", token=str(uuid7()))
-        record("training_seconds", model="c", token=str(uuid7()))
+        record("training_ms", model="c", token=str(uuid7()))
     with CaptureQueriesContext(connection) as three:
         as_owner.get(PAGE)
     assert len(one) == len(three)
@@ -117,7 +117,7 @@ def test_the_export_holds_the_filtered_rows_and_no_formula(as_viewer: Client, ac
 def test_the_api_sums_by_meter_and_step(api_viewer: Any, used: None) -> None:
     body = api_viewer.get("/api/v1/usage/", {"range": "30d", "model": "churn"}).json()
     meters = {one["meter"]: one for one in body["meters"]}
-    assert {name: one["quantity"] for name, one in meters.items()} == {"predictions": 7, "training_seconds": 90}
+    assert {name: one["quantity"] for name, one in meters.items()} == {"predictions": 7, "training_ms": 90_000}
     assert sum(step["quantity"] for step in meters["predictions"]["steps"]) == 7
     assert body["step_seconds"] == 86400
 

@@ -6,6 +6,7 @@ settings and the migration check reads a database.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ CHECKS: list[list[str]] = [
     ["djlint", "templates", "--lint", "--quiet"],
     ["mypy"],
     ["python", "manage.py", "makemigrations", "--check", "--dry-run"],
+    ["python", "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull],
 ]
 
 
