@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from apps.core import tenancy
@@ -28,3 +30,18 @@ class AuditEntry(tenancy.TenantModel):
 
     def __str__(self) -> str:
         return f"{self.actor_label}: {self.action}"
+
+    @property
+    def told_changes(self) -> list[tuple[str, str]]:
+        """What changed, in words: a pair of values is before and after."""
+        return [(name.replace("_", " "), _told(value)) for name, value in self.changes.items()]
+
+
+def _told(value: Any) -> str:
+    match value:
+        case [before, after]:
+            return f"{before} → {after}"
+        case list():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)

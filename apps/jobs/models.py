@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -80,6 +81,10 @@ class Job(tenancy.TenantModel):
     @property
     def is_cancelling(self) -> bool:
         return self.status == Status.RUNNING and self.cancel_requested_at is not None
+
+    @property
+    def result_text(self) -> str:
+        return json.dumps(self.result, indent=2, ensure_ascii=False) if self.result else ""
 
     @property
     def queue_time_ms(self) -> float | None:
