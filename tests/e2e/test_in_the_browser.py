@@ -62,8 +62,8 @@ def test_a_csv_becomes_an_endpoint_without_a_reload(
     page.screenshot(path=SCREENSHOTS / "training.png", full_page=True)
 
     page.get_by_role("link", name="Open the model").click()
-    page.get_by_role("link", name="Deploy", exact=True).last.click()
-    page.get_by_label("Name", exact=True).fill("by-hand")
+    page.locator("main").get_by_role("link", name="Deploy", exact=True).click()
+    page.locator("input[name=name]").fill("by-hand")
     page.locator("main").get_by_role("button", name="Deploy").click()
     expect(page.locator("main .page-title").get_by_text("Ready")).to_be_visible(timeout=WORK_MS)
     assert complaints == []
