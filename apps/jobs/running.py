@@ -122,8 +122,7 @@ class RunningJob:
 
 def execute(claim: Claim) -> None:
     """Run one claimed attempt to its end and write down how it ended."""
-    bound = structlog.contextvars.bound_contextvars(job=str(claim.job_id), attempt=claim.attempt)
-    with tenancy.scope(claim.organization_id), bound:
+    with tenancy.scope(claim.organization_id):
         job = Job.objects.get(pk=claim.job_id)
         live.publish(f"job:{job.pk}")
         live.publish("jobs")
@@ -131,8 +130,11 @@ def execute(claim: Claim) -> None:
         stop = threading.Event()
         heartbeat = threading.Thread(target=running.keep_lease, args=(stop, claim.organization_id), daemon=True)
         heartbeat.start()
+        # The id of the request that submitted the job leads from the call to what its job logged.
+        context = {"job": str(job.pk), "attempt": job.attempt, "request_id": job.request_id}
         try:
-            _run_handler(running)
+            with structlog.contextvars.bound_contextvars(**context):
+                _run_handler(running)
         finally:
             stop.set()
             heartbeat.join(timeout=5)

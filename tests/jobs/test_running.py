@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 from django.db.models.functions import Now
 
 from apps.core import tenancy
@@ -64,6 +65,14 @@ def test_a_job_runs_and_its_history_tells_it(in_acme: Any, actor: Actor, define:
     assert (job.status, job.result, job.progress, job.attempt) == ("succeeded", {"answer": 42}, 1, 1)
     assert history(job) == ["pending", "running", "succeeded"]
     assert JobLogLine.objects.get().fields == {"n": 1}
+
+
+def test_what_a_handler_logs_carries_the_request_that_asked_for_it(in_acme: Any, actor: Actor, define: Any) -> None:
+    seen: dict[str, Any] = {}
+    define(lambda job: seen.update(structlog.contextvars.get_contextvars()))
+    job = submit(actor)
+    run_next()
+    assert (seen["request_id"], seen["job"]) == (actor.request_id, str(job.pk))
 
 
 def test_nothing_is_claimed_twice(in_acme: Any, actor: Actor, define: Any) -> None:
