@@ -123,7 +123,10 @@ class RunningJob:
 def execute(claim: Claim) -> None:
     """Run one claimed attempt to its end and write down how it ended."""
     with tenancy.scope(claim.organization_id):
-        job = Job.objects.get(pk=claim.job_id)
+        job = Job.objects.filter(pk=claim.job_id, attempt=claim.attempt, status=Status.RUNNING).first()
+        if job is None:
+            log.warning("lease_lost_before_start", job=str(claim.job_id), attempt=claim.attempt)
+            return
         live.publish(f"job:{job.pk}")
         live.publish("jobs")
         running = RunningJob(job)

@@ -160,6 +160,22 @@ def test_an_expired_lease_returns_the_job_to_the_queue_and_the_stale_result_is_r
     assert history(job) == ["pending", "running", "retrying", "running"]
 
 
+def test_a_worker_that_slept_through_its_lease_does_not_start(in_acme: Any, actor: Actor, define: Any) -> None:
+    started = []
+    define(lambda job: started.append(job.attempt))
+    submit(actor)
+    first = dispatch.claim("default", "worker-1")
+    assert first is not None
+    Job.objects.update(lease_until=Now() - timedelta(seconds=1))
+    sweeping.sweep()
+    second = dispatch.claim("default", "worker-2")
+    assert second is not None
+    with tenancy.no_scope():
+        running.execute(first)
+        running.execute(second)
+    assert started == [2]
+
+
 def test_an_effect_and_its_success_are_written_together(in_acme: Any, actor: Actor, define: Any) -> None:
     def handler(job: RunningJob) -> None:
         with job.commit() as result:
