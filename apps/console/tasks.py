@@ -5,6 +5,7 @@ from uuid import UUID
 
 from celery import shared_task
 
+from apps.core.tasks import TenantTask
 from apps.jobs import kinds
 
 if TYPE_CHECKING:
@@ -41,10 +42,17 @@ def publish_late_snapshots() -> None:
 
 @shared_task(name="console.forget_old_answers")
 def forget_old_answers() -> None:
+    """One task for each organization, so that none waits for another's."""
     from apps.core import tenancy
-    from apps.organizations import idempotency
     from apps.organizations.models import Organization
 
     for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
         with tenancy.scope(organization_id):
-            idempotency.forget_old()
+            forget_answers_of_tenant.delay()
+
+
+@shared_task(name="console.forget_answers_of_tenant", base=TenantTask)
+def forget_answers_of_tenant() -> None:
+    from apps.organizations import idempotency
+
+    idempotency.forget_old()
