@@ -216,6 +216,42 @@ def test_what_changed_before_the_subscription_is_fetched(browser: Browser, live_
     page.context.close()
 
 
+def test_what_changes_while_a_fragment_is_on_its_way_is_fetched_too(browser: Browser, live_server: Any) -> None:
+    page = open_page(browser, "about:blank")
+    sockets: list[Any] = []
+    waiting: list[Any] = []
+
+    def connect(socket: Any) -> None:
+        sockets.append(socket)
+
+    def hold(route: Any) -> None:
+        waiting.append(route)
+
+    page.route_web_socket("**/ws/o/acme/live/", connect)
+    page.route("**/live-page", lambda route: route.fulfill(content_type="text/html", body=LIVE_PAGE))
+    page.route("**/fragment", hold)
+    page.goto(f"{live_server.url}/live-page")
+    wait_until(page, lambda: len(sockets) == 1)
+    page.wait_for_timeout(100)
+
+    def tell() -> None:
+        sockets[0].send('{"topic": "jobs", "event": "changed"}')
+
+    def answer(text: str) -> None:
+        body = f'<div id="job" data-live="jobs" hx-get="/fragment" hx-trigger="live" hx-swap="outerHTML">{text}</div>'
+        waiting[-1].fulfill(body=body)
+
+    tell()
+    wait_until(page, lambda: len(waiting) == 1)
+    tell()
+    page.wait_for_timeout(300)
+    answer("older")
+    wait_until(page, lambda: len(waiting) == 2)
+    answer("newer")
+    expect(page.locator("#job")).to_have_text("newer")
+    page.context.close()
+
+
 def test_a_lost_socket_is_told_and_everything_is_fetched_again_after_it_returns(
     browser: Browser, live_server: Any
 ) -> None:

@@ -17,14 +17,23 @@ let heard = new Set();
 const shown = () => [...document.querySelectorAll("[data-live]")];
 const topicsOf = (element) => element.dataset.live.split(" ").filter(Boolean);
 
-function refresh(element) {
-  // A later event does not put off the refresh: a steady stream of them would otherwise show nothing.
-  if (waiting.has(element)) return;
-  waiting.add(element);
-  setTimeout(() => {
-    waiting.delete(element);
-    if (element.isConnected) element.dispatchEvent(new CustomEvent("live", { bubbles: false }));
-  }, REFRESH_MS);
+// Topics wait, not elements: an answer that is on its way may replace the element before its turn comes.
+function changed(topics) {
+  if (!topics.size) return;
+  if (!waiting.size) setTimeout(refresh, REFRESH_MS);
+  for (const topic of topics) waiting.add(topic);
+}
+
+function refresh() {
+  const due = new Set(waiting);
+  waiting.clear();
+  for (const element of shown()) {
+    const topics = topicsOf(element).filter((topic) => due.has(topic));
+    if (!topics.length) continue;
+    // What is being fetched may be older than what was told meanwhile, so it is fetched once more.
+    if (element.classList.contains("htmx-request")) changed(new Set(topics));
+    else element.dispatchEvent(new CustomEvent("live", { bubbles: false }));
+  }
 }
 
 function subscribe() {
@@ -42,10 +51,6 @@ function opened() {
   wasConnected = true;
   badge.hidden = true;
   subscribe();
-}
-
-function changed(topics) {
-  for (const element of shown()) if (topicsOf(element).some((topic) => topics.has(topic))) refresh(element);
 }
 
 // What happened between rendering and subscribing was told to nobody, so a newly heard topic counts as changed.
