@@ -6,8 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, Unexpected, problem
-from apps.core.errors import DomainError
+from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, problem
+from apps.core.errors import DomainError, Unexpected
 from apps.core.request_ids import accept_or_make
 
 MAX_BODY_BYTES = 16 * 1024 * 1024

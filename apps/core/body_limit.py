@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
-from http import HTTPStatus
 from typing import Any
 
-from apps.core.errors import DomainError, StorageUnavailable
+from apps.core.errors import DomainError, StorageUnavailable, problem_document
 from apps.core.request_ids import HEADER, accept_or_make
 
 Scope = MutableMapping[str, Any]
@@ -75,15 +74,6 @@ def _counted(receive: Receive, limit: int) -> Receive:
 async def _refuse(scope: Scope, send: Send, error: DomainError) -> None:
     """The refusal as a problem document; the connection ends, because what follows on it is the body."""
     request_id = accept_or_make(dict(scope["headers"]).get(HEADER.lower().encode(), b"").decode("latin-1"))
-    document = {
-        "type": f"urn:modelyard:error:{error.code}",
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": error.message,
-        "code": error.code,
-        "request_id": request_id,
-        "errors": [],
-    }
     headers = {
         "Content-Type": "application/problem+json",
         "Connection": "close",
@@ -92,4 +82,4 @@ async def _refuse(scope: Scope, send: Send, error: DomainError) -> None:
     }
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": json.dumps(document).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(problem_document(error, request_id)).encode()})

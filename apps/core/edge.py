@@ -10,12 +10,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
-from http import HTTPStatus
 from typing import Any, ClassVar
 
 from pydantic_core import to_json
 
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import DomainError, NotFound, problem_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +87,6 @@ class ClientGone(DomainError):
     detail = "The client closed the connection before its request was complete."
 
 
-class Unexpected(DomainError):
-    code = "unexpected"
-    status = 500
-    detail = "Something went wrong on our side. Try again; if it stays, tell support the request id."
-
-
 def compose(stages: Sequence[Stage], last: Proceed) -> Proceed:
     """One function that sends a call through `stages` in order and then to `last`."""
     return reduce(_before, reversed(stages), last)
@@ -151,16 +144,6 @@ def json_answer(content: Any, status: int = 200) -> Answer:
 
 def problem(error: DomainError, request_id: str) -> Answer:
     """The refusal as RFC 9457 `application/problem+json`; `error` is where Open Inference clients look."""
-    errors = [{"field": error.field, "code": error.code, "detail": error.message}] if error.field else []
-    document = {
-        "type": f"urn:modelyard:error:{error.code}",
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": error.message,
-        "code": error.code,
-        "request_id": request_id,
-        "errors": errors,
-        "error": error.message,
-    }
+    document = {**problem_document(error, request_id), "error": error.message}
     headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     return Answer(error.status, [(b"content-type", b"application/problem+json"), *headers], to_json(document))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 
@@ -26,6 +27,21 @@ class DomainError(Exception):
         return self.detail.format(**self.params)
 
 
+def problem_document(error: DomainError, request_id: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    """The refusal as an RFC 9457 problem document; `errors` tells the fields, by default the error's own."""
+    if errors is None and error.field:
+        errors = [{"field": error.field, "code": error.code, "detail": error.message}]
+    return {
+        "type": f"urn:modelyard:error:{error.code}",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "request_id": request_id,
+        "errors": errors or [],
+    }
+
+
 class NotFound(DomainError):
     code = "not_found"
     status = 404
@@ -43,6 +59,12 @@ class PermissionMissing(DomainError):
     code = "permission_missing"
     status = 403
     detail = "This needs the permission `{permission}`. Ask an owner of the organization for a role that has it."
+
+
+class Unexpected(DomainError):
+    code = "unexpected"
+    status = 500
+    detail = "Something went wrong on our side. Try again; if it stays, tell support the request id."
 
 
 class DatabaseUnavailable(DomainError):

@@ -8,8 +8,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 
 from apps.core import http
-from apps.core.api.problems import Unexpected, problem
-from apps.core.errors import DatabaseUnavailable, DomainError, NotFound
+from apps.core.api.problems import problem
+from apps.core.errors import DatabaseUnavailable, DomainError, NotFound, Unexpected
 from apps.core.http import Request
 
 

@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from apps.core.errors import DomainError, NotAuthenticated, NotFound
+from apps.core.errors import DomainError, NotAuthenticated, NotFound, problem_document
 from apps.core.http import Request
 
 CONTENT_TYPE = "application/problem+json"
@@ -23,29 +23,9 @@ class InvalidInput(DomainError):
     detail = "Some fields are not valid: {fields}."
 
 
-class Unexpected(DomainError):
-    code = "unexpected"
-    status = 500
-    detail = "Something went wrong on our side. Try again; if it stays, tell support the request id."
-
-
-def document(request: Any, error: DomainError, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
-    if errors is None and error.field:
-        errors = [{"field": error.field, "code": error.code, "detail": error.message}]
-    return {
-        "type": f"urn:modelyard:error:{error.code}",
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": error.message,
-        "code": error.code,
-        "request_id": getattr(request, "id", ""),
-        "errors": errors or [],
-    }
-
-
 def problem(request: Request, error: DomainError) -> JsonResponse:
     """The problem document as a plain Django response, for middleware."""
-    body = document(request, error)
+    body = problem_document(error, getattr(request, "id", ""))
     return JsonResponse(body, status=error.status, content_type=CONTENT_TYPE, headers=dict(error.headers))
 
 
@@ -56,7 +36,7 @@ def problem_response(exception: Exception, context: dict[str, Any]) -> Response 
     if error is None:
         return None
     set_rollback()
-    body = document(request, error, errors)
+    body = problem_document(error, getattr(request, "id", ""), errors)
     return Response(body, status=error.status, content_type=CONTENT_TYPE, headers=dict(error.headers))
 
 
