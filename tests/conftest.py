@@ -70,7 +70,7 @@ def acme(owner: Any, developer: Any, viewer: Any) -> Any:
     organization = services.create_organization("Acme", owner, slug="acme")
     with tenancy.scope(organization.pk):
         Membership.objects.create(user=developer, role="developer")
-        Membership.objects.create(user=viewer, role="viewer")
+        Membership.objects.create(user=viewer, role="analyst")
     return organization
 
 
@@ -143,7 +143,7 @@ def api_developer(acme: Any, developer: Any) -> APIClient:
 
 @pytest.fixture
 def api_viewer(acme: Any, viewer: Any) -> APIClient:
-    return _api(acme, viewer, "viewer")
+    return _api(acme, viewer, "analyst")
 
 
 @pytest.fixture

@@ -5,4 +5,10 @@ class Role(models.TextChoices):
     OWNER = "owner"
     ADMIN = "admin"
     DEVELOPER = "developer"
-    VIEWER = "viewer"
+    ANALYST = "analyst"
+    BILLING = "billing"
+
+
+class TokenKind(models.TextChoices):
+    PERSONAL = "personal"
+    ORGANIZATION = "organization"

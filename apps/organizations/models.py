@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.ids import uuid7
-from apps.organizations.enums import Role
+from apps.organizations.enums import Role, TokenKind
 from apps.organizations.permissions import permissions_of
 from apps.organizations.querysets import ApiTokenQuerySet
 
@@ -25,6 +25,8 @@ class Organization(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     slug = models.CharField(max_length=40, unique=True, validators=[MinLengthValidator(2), SLUG])
     name = models.CharField(max_length=80)
+    time_zone = models.CharField(max_length=60, default="UTC")
+    requires_second_factor = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -49,17 +51,65 @@ class Membership(tenancy.TenantModel):
         return permissions_of(self.role)
 
 
-class ApiToken(tenancy.TenantModel):
-    """A secret that acts for its maker within its scopes. Only a keyed hash of it is stored."""
+class Invitation(tenancy.TenantModel):
+    """An offer of a role to whoever holds the link and owns the address it was sent to."""
 
+    email = models.EmailField()
+    role = models.CharField(max_length=20, choices=Role.choices)
+    invited_by = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, related_name="invitations")
+    secret_hash = models.CharField(max_length=80)
+    sent_at = models.DateTimeField()
+    sent_count = models.PositiveSmallIntegerField(default=1)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(tenancy.TenantModel.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                condition=models.Q(accepted_at__isnull=True, revoked_at__isnull=True),
+                name="organizations_invitation_open_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Project(tenancy.TenantModel):
+    """A label that groups an organization's work."""
+
+    name = models.CharField(max_length=80)
+    description = models.CharField(max_length=300, blank=True)
+
+    class Meta(tenancy.TenantModel.Meta):
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["organization", "name"], name="organizations_project_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiToken(tenancy.TenantModel):
+    """A secret that acts within its scopes: for the person who made it, or for the organization itself.
+
+    Only keyed hashes are stored. After a rotation the previous secret works until `previous_expires_at`.
+    """
+
+    kind = models.CharField(max_length=20, choices=TokenKind.choices, default=TokenKind.PERSONAL)
     membership = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, related_name="tokens")
     name = models.CharField(max_length=80)
     secret_hash = models.CharField(max_length=80)
+    previous_hash = models.CharField(max_length=80, blank=True)
+    previous_expires_at = models.DateTimeField(null=True, blank=True)
     scopes = ArrayField(models.CharField(max_length=40))
+    allowed_networks = ArrayField(models.CharField(max_length=49), default=list, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     last_used_address = models.CharField(max_length=45, blank=True)
+    last_used_agent = models.CharField(max_length=200, blank=True)
 
     objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(ApiTokenQuerySet)()
 

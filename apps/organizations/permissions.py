@@ -5,9 +5,11 @@ from __future__ import annotations
 from apps.organizations.enums import Role
 
 AREAS = {
-    "organization": "the organization's name and settings",
-    "members": "people and their roles",
-    "tokens": "API tokens",
+    "organization": "the organization's name, address, time zone and security",
+    "members": "people, their roles and invitations",
+    "projects": "projects, the labels of work",
+    "tokens": "one's own API tokens",
+    "organization_tokens": "the organization's API tokens, and everybody's",
     "audit": "the trail of who did what",
     "datasets": "datasets and their versions",
     "training": "training runs",
@@ -17,20 +19,43 @@ AREAS = {
     "usage": "usage and its cost",
     "calls": "records of calls",
 }
-READ = frozenset(f"{area}.read" for area in AREAS)
-WRITE = frozenset(f"{area}.write" for area in ("datasets", "training", "models", "deployments", "jobs"))
-PREDICT = frozenset({"predictions.create"})
-ADMINISTER = frozenset({"organization.write", "members.write", "tokens.write"})
-OWN = frozenset({"organization.delete"})
 
-ROLE_PERMISSIONS: dict[str, frozenset[str]] = {
-    Role.OWNER: READ | WRITE | PREDICT | ADMINISTER | OWN,
-    Role.ADMIN: READ | WRITE | PREDICT | ADMINISTER,
-    Role.DEVELOPER: (READ - {"audit.read"}) | WRITE | PREDICT | {"tokens.write"},
-    Role.VIEWER: READ - {"audit.read", "tokens.read"},
+EVERYBODY = frozenset(Role)
+READERS = EVERYBODY - {Role.BILLING}
+BUILDERS = READERS - {Role.ANALYST}
+MANAGERS = BUILDERS - {Role.DEVELOPER}
+OWNERS = frozenset({Role.OWNER})
+
+TABLE: dict[str, frozenset[Role]] = {
+    "organization.read": EVERYBODY,
+    "organization.write": MANAGERS,
+    "organization.transfer": OWNERS,
+    "members.read": EVERYBODY,
+    "members.write": MANAGERS,
+    "projects.read": READERS,
+    "projects.write": BUILDERS,
+    "tokens.read": BUILDERS,
+    "tokens.write": BUILDERS,
+    "organization_tokens.read": MANAGERS,
+    "organization_tokens.write": MANAGERS,
+    "audit.read": MANAGERS,
+    "datasets.read": READERS,
+    "datasets.write": BUILDERS,
+    "training.read": READERS,
+    "training.write": BUILDERS,
+    "models.read": READERS,
+    "models.write": BUILDERS,
+    "deployments.read": READERS,
+    "deployments.write": BUILDERS,
+    "predictions.create": BUILDERS,
+    "jobs.read": READERS,
+    "jobs.write": BUILDERS,
+    "usage.read": EVERYBODY,
+    "calls.read": READERS,
 }
-ALL = ROLE_PERMISSIONS[Role.OWNER]
+ALL = frozenset(TABLE)
+ROLE_PERMISSIONS = {role: frozenset(p for p, roles in TABLE.items() if role in roles) for role in Role}
 
 
 def permissions_of(role: str) -> frozenset[str]:
-    return ROLE_PERMISSIONS[role]
+    return ROLE_PERMISSIONS[Role(role)]

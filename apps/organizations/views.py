@@ -13,7 +13,7 @@ from apps.organizations import services
 from apps.organizations.enums import Role
 from apps.organizations.forms import MemberForm, OrganizationForm, TokenForm
 from apps.organizations.models import ApiToken, Membership
-from apps.organizations.permissions import ALL, ROLE_PERMISSIONS
+from apps.organizations.permissions import TABLE
 
 
 @http.page("organization.read")
@@ -40,7 +40,7 @@ def member_list(request: Request) -> HttpResponse:
         "form": form,
         "members": Membership.objects.select_related("user").order_by("created_at"),
         "roles": Role.choices,
-        "table": [(scope, [scope in ROLE_PERMISSIONS[role] for role in Role.values]) for scope in sorted(ALL)],
+        "table": [(permission, [role in roles for role in Role]) for permission, roles in TABLE.items()],
     }
     return render(request, "organizations/member_list.html", context, status=422 if form.errors else 200)
 

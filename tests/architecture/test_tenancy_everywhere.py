@@ -17,7 +17,15 @@ OWN_APPS = [config.label for config in apps.get_app_configs() if config.name.sta
 TENANT_MODELS = [
     m for label in OWN_APPS for m in apps.get_app_config(label).get_models() if issubclass(m, tenancy.TenantModel)
 ]
-GLOBAL_MODELS = {"accounts.User", "organizations.Organization"}
+GLOBAL_MODELS = {
+    "accounts.IdempotentRequest",
+    "accounts.KeptMail",
+    "accounts.RefreshFamily",
+    "accounts.Session",
+    "accounts.SigningKey",
+    "accounts.User",
+    "organizations.Organization",
+}
 
 
 def source_files() -> list[Path]:

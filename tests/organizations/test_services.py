@@ -55,17 +55,17 @@ def test_nobody_gives_a_role_above_their_own(in_acme: Any, developer: Any) -> No
 
 def test_adding_a_member_needs_somebody_who_signed_up(in_acme: Any, actor: Actor, viewer: Any) -> None:
     with pytest.raises(errors.NoSuchPerson):
-        services.add_member("nobody@example.test", "viewer", by=actor)
+        services.add_member("nobody@example.test", "analyst", by=actor)
     with pytest.raises(errors.MemberExists):
-        services.add_member(viewer.email, "viewer", by=actor)
-    assert services.add_member(UserFactory().email, "viewer", by=actor).role == "viewer"
+        services.add_member(viewer.email, "analyst", by=actor)
+    assert services.add_member(UserFactory().email, "analyst", by=actor).role == "analyst"
 
 
 def test_a_token_cannot_do_more_than_its_maker(in_acme: Any, viewer: Any) -> None:
     with pytest.raises(errors.ScopeNotHeld):
-        services.create_token("too much", ["datasets.write"], by=actor_of(viewer, "viewer"))
+        services.create_token("too much", ["datasets.write"], by=actor_of(viewer, "analyst"))
     with pytest.raises(errors.UnknownScope):
-        services.create_token("wrong", ["everything"], by=actor_of(viewer, "viewer"))
+        services.create_token("wrong", ["everything"], by=actor_of(viewer, "analyst"))
 
 
 def test_a_token_that_would_have_expired_is_refused(in_acme: Any, actor: Actor) -> None:
@@ -112,7 +112,7 @@ def test_a_token_that_should_not_work_does_not(
 def test_a_token_loses_what_its_maker_loses(acme: Any, developer: Any, actor: Actor, rf: Any) -> None:
     with tenancy.scope(acme.pk):
         _, text = services.create_token("t", ["datasets.write", "datasets.read"], by=actor_of(developer, "developer"))
-        services.change_role(Membership.objects.get(user=developer), "viewer", by=actor)
+        services.change_role(Membership.objects.get(user=developer), "analyst", by=actor)
     request = rf.get("/")
     request.id = "req"
     assert queries.actor_for_token(queries.token_for(text), request).permissions == {"datasets.read"}

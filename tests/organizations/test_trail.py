@@ -17,14 +17,14 @@ pytestmark = pytest.mark.django_db
 def test_a_change_is_told_as_before_and_after(as_owner: Any, in_acme: Any, actor: Actor, viewer: Any) -> None:
     services.change_role(Membership.objects.get(user=viewer), "developer", by=actor)
     page = as_owner.get("/o/acme/trail/").content.decode()
-    assert "role: viewer → developer" in page
+    assert "role: analyst → developer" in page
 
 
 def test_the_trail_filters_by_who_and_what(as_owner: Any, in_acme: Any, actor: Actor, viewer: Any) -> None:
     services.change_role(Membership.objects.get(user=viewer), "developer", by=actor)
     page = as_owner.get("/o/acme/trail/?action=organization.created").content.decode()
     assert "organization.created" in page
-    assert "role: viewer" not in page
+    assert "role: analyst" not in page
 
 
 def test_lists_and_single_values_are_told_as_they_are() -> None:

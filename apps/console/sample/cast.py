@@ -20,7 +20,7 @@ from apps.organizations.models import Membership, Organization
 from apps.organizations.permissions import permissions_of
 
 TOKEN_DAYS = 90
-ACME = {"owner": "owner", "developer": "developer", "viewer": "viewer"}
+ACME = {"owner": "owner", "developer": "developer", "viewer": "analyst"}
 GLOBEX = {"outsider": "owner"}
 
 
@@ -62,7 +62,7 @@ def _person(email: str) -> dict[str, str]:
 def _token(user: User, role: str) -> str:
     permissions = permissions_of(role)
     by = Actor("user", user.pk, user.email, permissions, user.pk)
-    # The viewer's role cannot make tokens; the installation makes this one for it.
+    # An analyst's role cannot make tokens; the installation makes this one for it.
     expires_at = timezone.now() + timedelta(days=TOKEN_DAYS)
     return services.create_token(f"Sample token of {role}", sorted(permissions), by=by, expires_at=expires_at)[1]
 

@@ -34,7 +34,7 @@ VISITOR = Actor(kind="system", id=None, label="Styleguide", permissions=PERMISSI
 
 
 def memberships() -> list[SimpleNamespace]:
-    return [SimpleNamespace(organization=ACME, role="owner"), SimpleNamespace(organization=GLOBEX, role="viewer")]
+    return [SimpleNamespace(organization=ACME, role="owner"), SimpleNamespace(organization=GLOBEX, role="analyst")]
 
 
 def runs(now: datetime) -> list[dict[str, Any]]:
