@@ -32,8 +32,10 @@ class Request(HttpRequest):
     user: Any
 
 
-def page(permission: str, methods: Sequence[str] = ("GET", "HEAD", "POST")) -> Callable[[View], View]:
-    """A view inside an organization, for members whose role has `permission`."""
+def page(
+    permission: str, methods: Sequence[str] = ("GET", "HEAD", "POST"), *, post: str = ""
+) -> Callable[[View], View]:
+    """A view inside an organization, for members whose role has `permission`; a POST needs `post` where it is given."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -42,11 +44,11 @@ def page(permission: str, methods: Sequence[str] = ("GET", "HEAD", "POST")) -> C
                 return sign_in_first(request)
             if request.organization is None or request.actor is None:
                 raise NotFound
-            request.actor.require(permission)
+            request.actor.require(post if post and request.method == "POST" else permission)
             return view(request, *args, **kwargs)
 
         checked: Any = require_http_methods(list(methods))(guarded)
-        checked.permission = permission
+        checked.permission, checked.post_permission = permission, post or permission
         return checked
 
     return decorate

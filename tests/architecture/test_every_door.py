@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
-from drf_spectacular.generators import SchemaGenerator
+from django.urls import URLPattern
 
 from apps.core.actors import Actor
 from apps.organizations.permissions import ALL, permissions_of
+from tests.architecture.doors import OPERATIONS, PAGES, address, operation_path
 from tests.factories import world
 
 pytestmark = pytest.mark.django_db
-
-ORGANIZATION = "o/<slug:organization_slug>/"
-
-
-def page_patterns() -> list[tuple[str, URLPattern]]:
-    """Every page inside an organization: its route below it and its pattern."""
-
-    def walk(resolver: URLResolver, route: str) -> Iterator[tuple[str, URLPattern]]:
-        for pattern in resolver.url_patterns:
-            below = route + str(pattern.pattern)
-            if isinstance(pattern, URLResolver):
-                yield from walk(pattern, below)
-            else:
-                yield below, pattern
-
-    return [(route, pattern) for route, pattern in walk(get_resolver(), "") if route.startswith(ORGANIZATION)]
-
-
-PAGES = page_patterns()
-OPERATIONS = [
-    (path, method, operation)
-    for path, methods in SchemaGenerator().get_schema(public=True)["paths"].items()
-    for method, operation in methods.items()
-]
 
 
 def test_the_walk_found_the_doors() -> None:
@@ -49,17 +24,7 @@ def test_the_walk_found_the_doors() -> None:
 
 @pytest.mark.parametrize(("route", "pattern"), PAGES, ids=[route for route, _ in PAGES])
 def test_every_page_names_a_permission_of_the_table(route: str, pattern: URLPattern) -> None:
-    assert pattern.callback.permission in ALL
-
-
-def address(route: str, slug: str, rows: dict[str, Any]) -> str:
-    path = "/" + route.replace("<slug:organization_slug>", slug)
-    for name, row in rows.items():
-        path = path.replace(f"<uuid:{name}>", str(row.pk))
-    if "models/versions/" in path:
-        path = path.replace(str(rows["version_id"].pk), str(rows["model_version_id"].pk))
-    assert "<" not in path, f"the world has no row for {path}"
-    return path
+    assert {pattern.callback.permission, pattern.callback.post_permission} <= ALL
 
 
 @pytest.fixture
@@ -106,26 +71,6 @@ def test_a_viewer_writes_nothing(acme_world: Any, as_viewer: Client) -> None:
         assert response.status_code in {403, 405}, (route, response.status_code)
         if pattern.callback.permission not in permissions_of("analyst"):
             assert as_viewer.get(address(route, "acme", acme_world)).status_code in {403, 405}, route
-
-
-def operation_path(path: str, rows: dict[str, Any]) -> str:
-    """The path with a real id of `rows` in it."""
-    area = path.removeprefix("/api/v1/").split("/")[0]
-    name = {
-        "datasets": "dataset_id",
-        "dataset-versions": "version_id",
-        "training-runs": "run_id",
-        "models": "model_id",
-        "model-versions": "model_version_id",
-        "deployments": "deployment_id",
-        "replicas": "replica_id",
-        "jobs": "job_id",
-        "tokens": "token_id",
-        "members": "membership_id",
-        "calls": "call_id",
-        "usage": "event_id",
-    }.get(area)
-    return path.replace("{id}", str(rows[name].pk)) if name else path
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=[f"{m} {p}" for p, m, _ in OPERATIONS])
