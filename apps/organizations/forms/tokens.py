@@ -5,23 +5,6 @@ from typing import Any, cast
 from django import forms
 
 from apps.core.actors import Actor
-from apps.organizations.enums import Role
-from apps.organizations.models import Organization
-
-
-class NewOrganizationForm(forms.Form):
-    name = forms.CharField(max_length=80, help_text="Your team or company. You can change it later.")
-
-
-class OrganizationForm(forms.ModelForm):
-    class Meta:
-        model = Organization
-        fields = ["name"]
-
-
-class MemberForm(forms.Form):
-    email = forms.EmailField(label="E-mail", help_text="Somebody who has already signed up.")
-    role = forms.ChoiceField(choices=Role.choices, initial=Role.DEVELOPER)
 
 
 class TokenForm(forms.Form):
