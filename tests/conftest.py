@@ -120,10 +120,10 @@ def as_outsider(globex: Any, outsider: Any) -> Client:
     return _browser(outsider)
 
 
-def _api(organization: Any, user: Any, role: str) -> APIClient:
-    by = actor_of(user, role)
+def api_client(organization: Any, by: Actor) -> APIClient:
+    """A client with a token that may do all that `by` may."""
     with tenancy.scope(organization.pk):
-        _, text = services.create_token(f"{role}'s token", sorted(by.permissions), by=by)
+        _, text = services.create_token(f"{by.label}'s token", sorted(by.permissions), by=by)
     client = APIClient()
     client.default_format = "json"
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
@@ -133,19 +133,19 @@ def _api(organization: Any, user: Any, role: str) -> APIClient:
 
 @pytest.fixture
 def api_owner(acme: Any, owner: Any) -> APIClient:
-    return _api(acme, owner, "owner")
+    return api_client(acme, actor_of(owner, "owner"))
 
 
 @pytest.fixture
 def api_developer(acme: Any, developer: Any) -> APIClient:
-    return _api(acme, developer, "developer")
+    return api_client(acme, actor_of(developer, "developer"))
 
 
 @pytest.fixture
 def api_viewer(acme: Any, viewer: Any) -> APIClient:
-    return _api(acme, viewer, "analyst")
+    return api_client(acme, actor_of(viewer, "analyst"))
 
 
 @pytest.fixture
 def api_outsider(globex: Any, outsider: Any) -> APIClient:
-    return _api(globex, outsider, "owner")
+    return api_client(globex, actor_of(outsider, "owner"))
