@@ -14,6 +14,7 @@ from apps.core import tenancy
 from apps.datasets.enums import ColumnKind, VersionStatus
 from apps.datasets.querysets import DatasetQuerySet, DatasetVersionQuerySet
 from apps.jobs.models import Job
+from apps.organizations.models import Project
 
 
 class Dataset(tenancy.TenantModel):
@@ -24,6 +25,7 @@ class Dataset(tenancy.TenantModel):
         expression=Lower("name"), output_field=models.CharField(max_length=80), db_persist=True
     )
     description = models.TextField(max_length=2000, blank=True)
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="datasets")
     created_by_label = models.CharField(max_length=200, blank=True)
 
     objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(DatasetQuerySet)()

@@ -14,6 +14,7 @@ from apps.deployments.enums import DeploymentStatus, ReplicaStatus
 from apps.deployments.lifecycle import Life
 from apps.deployments.querysets import DeploymentQuerySet
 from apps.deployments.reconciliation import Member, Wanted
+from apps.organizations.models import Project
 from apps.registry.models import ModelVersion
 
 MAX_REPLICAS = 8
@@ -35,6 +36,7 @@ class Deployment(tenancy.TenantModel):
     serving_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
     replica_count = models.PositiveSmallIntegerField(default=1, validators=[MaxValueValidator(MAX_REPLICAS)])
     is_stopped = models.BooleanField(default=False)
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="deployments")
     status = models.CharField(max_length=10, choices=[(one.value, one.value.title()) for one in DeploymentStatus])
     generation = models.PositiveIntegerField(default=1)
     created_by_label = models.CharField(max_length=200, blank=True)

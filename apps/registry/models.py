@@ -9,6 +9,7 @@ from django.db import models
 from apps.core import tenancy
 from apps.core.formatting import format_significant
 from apps.datasets.models import DatasetVersion
+from apps.organizations.models import Project
 from apps.registry.enums import AlgorithmName, MetricName, TaskName
 from apps.registry.querysets import ModelVersionQuerySet
 
@@ -19,6 +20,7 @@ class Model(tenancy.TenantModel):
     name = models.CharField(max_length=80)
     task = models.CharField(max_length=20, choices=TaskName.choices)
     description = models.TextField(max_length=2000, blank=True)
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="models")
 
     class Meta(tenancy.TenantModel.Meta):
         constraints = [models.UniqueConstraint(fields=["organization", "name"], name="registry_model_name")]

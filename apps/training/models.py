@@ -13,6 +13,7 @@ from apps.core import tenancy
 from apps.core.formatting import format_significant
 from apps.datasets.models import DatasetVersion
 from apps.jobs.models import Job
+from apps.organizations.models import Project
 from apps.registry.enums import AlgorithmName, MetricName, TaskName
 from apps.registry.models import ModelVersion
 from apps.training.enums import MAX_FOLDS, MIN_FOLDS, Candidate, TrialStatus
@@ -32,6 +33,9 @@ class TrainingRun(tenancy.TenantModel):
         default=5, validators=[MinValueValidator(MIN_FOLDS), MaxValueValidator(MAX_FOLDS)]
     )
     seed = models.PositiveIntegerField(default=0)
+    project = models.ForeignKey(
+        Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="training_runs"
+    )
     job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="training_run")
     model_version = models.OneToOneField(
         ModelVersion, null=True, on_delete=models.SET_NULL, related_name="training_run"
