@@ -9,6 +9,7 @@ from apps.deployments.api.urls import routes as deployments
 from apps.jobs.api.urls import routes as jobs
 from apps.logs.api.urls import routes as calls
 from apps.organizations.api.views import MeApi, MemberApi, OrganizationApi, TokenApi
+from apps.organizations.api.views.projects import ProjectApi
 from apps.registry.api.urls import routes as registry
 from apps.training.api.urls import routes as training
 from apps.usage.api.urls import paths as usage_paths
@@ -16,6 +17,7 @@ from apps.usage.api.urls import routes as usage
 
 router = SimpleRouter()
 router.register("members", MemberApi)
+router.register("projects", ProjectApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
 for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage]:

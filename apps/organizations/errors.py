@@ -7,6 +7,12 @@ class OrganizationHeaderNeeded(DomainError):
     detail = "You belong to several organizations. Name one in the header `Modelyard-Organization: <slug>`."
 
 
+class PersonalCallNeeded(DomainError):
+    code = "personal_call_needed"
+    status = 403
+    detail = "An API token belongs to one organization. Sign in, or call with an access token of /api/v1/auth/token/."
+
+
 class SlugTaken(DomainError):
     code = "slug_taken"
     status = 409
@@ -17,12 +23,6 @@ class MemberExists(DomainError):
     code = "member_exists"
     status = 409
     detail = "{email} is already a member."
-
-
-class NoSuchPerson(DomainError):
-    code = "no_such_person"
-    status = 422
-    detail = "Nobody has signed up as {email}. Ask them to sign up first, then add them."
 
 
 class LastOwner(DomainError):
@@ -49,10 +49,162 @@ class ExpiryPast(DomainError):
     detail = "The token would have expired already. Choose a time that is still to come."
 
 
+class ExpiryTooFar(DomainError):
+    code = "expiry_too_far"
+    status = 422
+    detail = "A token lives {days} days at most. Choose an earlier end; rotating it can move that on later."
+
+
+class PersonNeeded(DomainError):
+    code = "person_needed"
+    status = 422
+    detail = "A personal token acts for a member, and you are none. Make a token of the organization."
+
+
+class NotItsPerson(DomainError):
+    code = "not_its_person"
+    status = 403
+    detail = "Only the person that a personal token acts for may have its new secret. You may revoke it."
+
+
+class TokenEnded(DomainError):
+    code = "token_ended"
+    status = 409
+    detail = "The token is {status} and stays so. Make a new one."
+
+
+class NetworkInvalid(DomainError):
+    code = "network_invalid"
+    status = 422
+    detail = "`{network}` is no network. Write it like 203.0.113.0/24 or 2001:db8::/32, or a single address."
+
+
+class TooManyNetworks(DomainError):
+    code = "too_many_networks"
+    status = 422
+    detail = "A token takes {limit} networks at most. Name wider ones."
+
+
+class AddressNotAllowed(DomainError):
+    code = "address_not_allowed"
+    status = 403
+    detail = "This token may not be used from {address}. Call from a network of its list, or have this one added."
+
+
 class UnknownScope(DomainError):
     code = "unknown_scope"
     status = 422
     detail = "There is no scope `{scope}`. Choose among: {known}."
+
+
+class UnknownTimeZone(DomainError):
+    code = "unknown_time_zone"
+    status = 422
+    detail = "There is no time zone `{name}`. Write it like `Europe/Berlin`."
+
+
+class ConfirmationMismatch(DomainError):
+    code = "confirmation_mismatch"
+    status = 422
+    detail = "Type `{name}` to confirm."
+
+
+class PersonNeeded(DomainError):
+    code = "person_needed"
+    status = 403
+    detail = "Only a person who is a member can do this. Sign in, or use a personal token."
+
+
+class AlreadyYours(DomainError):
+    code = "already_yours"
+    status = 409
+    detail = "The organization is yours already. Choose another member."
+
+
+class SecondFactorMissing(DomainError):
+    code = "second_factor_missing"
+    status = 409
+    detail = "Set up two-factor for your own account first; otherwise you would lock yourself out."
+
+
+class SecondFactorRequired(DomainError):
+    code = "second_factor_required"
+    status = 403
+    detail = "{organization} requires two-factor. Set it up for your account, then come back."
+    page = "organizations/second_factor_required.html"
+
+
+class InvitationPending(DomainError):
+    code = "invitation_pending"
+    status = 409
+    detail = "{email} has an open invitation. Send it again, or revoke it first."
+
+
+class TooManyInvitations(DomainError):
+    code = "too_many_invitations"
+    status = 409
+    detail = "{limit} invitations are open or were revoked within a day. Wait until some are accepted."
+
+
+class InvitedTooOften(DomainError):
+    code = "invited_too_often"
+    status = 429
+    detail = "{email} was sent {limit} mails within the hour. Try again later."
+    headers = {"Retry-After": "3600"}
+
+
+class InvitationNotOpen(DomainError):
+    """An invitation that cannot be accepted, told on a page of its own."""
+
+    page = "organizations/invitation_refused.html"
+
+
+class InvitationNotValid(InvitationNotOpen):
+    code = "invitation_not_valid"
+    status = 404
+    detail = "This link is not valid. It may have been replaced by a newer one: use the link of the latest mail."
+
+
+class InvitationExpired(InvitationNotOpen):
+    code = "invitation_expired"
+    status = 410
+    detail = "This invitation has expired. Ask for a new one."
+
+
+class InvitationRevoked(InvitationNotOpen):
+    code = "invitation_revoked"
+    status = 410
+    detail = "This invitation was taken back. Ask for a new one if you think that is a mistake."
+
+
+class InvitationUsed(InvitationNotOpen):
+    code = "invitation_used"
+    status = 410
+    detail = "This invitation was used already. If it was you, the organization is in your list."
+
+
+class InviterLost(InvitationNotOpen):
+    code = "inviter_lost"
+    status = 409
+    detail = "Whoever invited you may not give this role any more. Ask for a new invitation."
+
+
+class InvitationForAnother(DomainError):
+    code = "invitation_for_another"
+    status = 403
+    detail = "This invitation is for another address than those you have verified."
+
+
+class AlreadyMember(InvitationNotOpen):
+    code = "already_member"
+    status = 409
+    detail = "You are a member of this organization already."
+
+
+class OnlyOwner(DomainError):
+    code = "only_owner"
+    status = 409
+    detail = "You are the only owner of {organizations}. Make somebody else an owner there first."
 
 
 class IdempotencyKeyReused(DomainError):
@@ -84,3 +236,9 @@ class RequestUnreadable(DomainError):
     code = "parse_error"
     status = 400
     detail = "The body is not what its Content-Type says: {reason}"
+
+
+class ProjectNameTaken(DomainError):
+    code = "project_name_taken"
+    status = 409
+    detail = "There is already a project “{name}”. Choose another name."

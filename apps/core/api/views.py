@@ -8,6 +8,7 @@ from rest_framework import mixins, viewsets
 from rest_framework.views import APIView
 
 from apps.core.actors import Actor
+from apps.core.api.preconditions import EditedApi
 
 
 class InTenant:
@@ -29,7 +30,10 @@ class ApiView(InTenant, APIView):
     """An operation that is not about rows of one model."""
 
 
-class ModelApi(InTenant, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
-    """List and show; a view adds what else can be done as actions that call services."""
+class ModelApi(InTenant, mixins.ListModelMixin, mixins.RetrieveModelMixin, EditedApi, viewsets.GenericViewSet):
+    """List and show; a view adds what else can be done as actions that call services.
+
+    One whose rows people edit names `edited_fields`, and has ETags and If-Match by that.
+    """
 
     permissions_by_action: ClassVar[dict[str, str]] = {}
