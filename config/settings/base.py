@@ -191,6 +191,37 @@ ACCOUNT_SESSION_REMEMBER = True
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Modelyard <noreply@localhost>")
 
+# --- Second factor, passkeys, GitHub (docs/accounts.md) ---------------------------------------------------
+
+MFA_ADAPTER = "apps.accounts.mfa_adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_TOLERANCE = 1  # clocks differ; a spent code is refused by its step (apps.accounts.second_factor)
+MFA_FORMS = {
+    "authenticate": "apps.accounts.mfa_forms.AuthenticateForm",
+    "reauthenticate": "apps.accounts.mfa_forms.ReauthenticateForm",
+    "activate_totp": "apps.accounts.mfa_forms.ActivateAppForm",
+    "add_webauthn": "apps.accounts.mfa_forms.AddPasskeyForm",
+    "edit_webauthn": "apps.accounts.mfa_forms.EditPasskeyForm",
+    "authenticate_webauthn": "apps.accounts.mfa_forms.AuthenticatePasskeyForm",
+    "login_webauthn": "apps.accounts.mfa_forms.LoginPasskeyForm",
+    "reauthenticate_webauthn": "apps.accounts.mfa_forms.ReauthenticatePasskeyForm",
+}
+
+# GitHub, or a GitHub Enterprise at GITHUB_URL. Without a client id there is no such button.
+GITHUB_URL = env.str("GITHUB_URL", default="https://github.com").rstrip("/")
+GITHUB_CLIENT_ID = env.str("GITHUB_CLIENT_ID", default="")
+GITHUB_CLIENT_SECRET = env.str("GITHUB_CLIENT_SECRET", default="")
+SOCIALACCOUNT_ADAPTER = "apps.accounts.social_adapter.SocialAccountAdapter"
+SOCIALACCOUNT_PROVIDERS = {"github": {"provider_class": "apps.accounts.github.provider.GitHubProvider"}}
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = False
+SOCIALACCOUNT_EMAIL_VERIFICATION = "mandatory"
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = True
+SOCIALACCOUNT_STORE_TOKENS = False
+
 # --- API -------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
@@ -238,7 +269,8 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": ["'self'"],
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
-        "form-action": ["'self'"],
+        # Browsers hold the redirect after a form's POST to this too.
+        "form-action": ["'self'", *([GITHUB_URL] if GITHUB_CLIENT_ID else [])],
         "object-src": ["'none'"],
     },
 }

@@ -1,0 +1,94 @@
+"""The second factor: whether a person has one, and whether a code is right.
+
+The pages of allauth.mfa and the API ask here, so that a code is spent once, whichever door it was used at.
+"""
+
+from __future__ import annotations
+
+from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.mfa import app_settings
+from allauth.mfa.base.internal.flows import check_rate_limit
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from apps.accounts.models import User
+
+TOTP, RECOVERY_CODES, WEBAUTHN = (
+    Authenticator.Type.TOTP,
+    Authenticator.Type.RECOVERY_CODES,
+    Authenticator.Type.WEBAUTHN,
+)
+FEW_CODES = 3
+
+
+def is_enabled(user: User) -> bool:
+    """Whether signing in takes more than the password."""
+    return Authenticator.objects.filter(user=user, type__in=[TOTP, WEBAUTHN]).exists()
+
+
+def check_code(user: User, code: str) -> bool:
+    """Whether `code` is right; it is spent then. While there were too many wrong ones, no code is right.
+
+    Counts attempts together with the sign-in page, within the request being answered.
+    """
+    try:
+        forget_attempts = check_rate_limit(user)
+    except ValidationError:
+        return False
+    authenticator = spend(user, code)
+    if authenticator is None:
+        return False
+    forget_attempts()
+    authenticator.record_usage()
+    return True
+
+
+def spend(user: User, code: str) -> Authenticator | None:
+    """What accepts `code`, which it never does again. None when it is wrong or spent; counts no attempts."""
+    for authenticator in Authenticator.objects.filter(user=user, type__in=[TOTP, RECOVERY_CODES]):
+        accepts = _spend_totp if authenticator.type == TOTP else _spend_recovery_code
+        if accepts(authenticator, code):
+            return authenticator
+    return None
+
+
+@transaction.atomic
+def _spend_totp(authenticator: Authenticator, code: str) -> bool:
+    # The last step that was used stands in the row: a cache may be emptied, and then a code would work twice.
+    data = Authenticator.objects.select_for_update().get(pk=authenticator.pk).data
+    step = _step_of(totp.decrypt(data["secret"]), code)
+    if step is None or step <= data.get("spent_step", -1):
+        return False
+    authenticator.data = {**data, "spent_step": step}
+    authenticator.save(update_fields=["data"])
+    return True
+
+
+def _step_of(secret: str, code: str) -> int | None:
+    """The time step, of those tolerated now, whose code this is (RFC 6238)."""
+    for step in totp.yield_hotp_counters_from_time():
+        expected = totp.format_hotp_value(totp.hotp_value(secret, step))
+        if totp.compare_user_code(actual=code, expected=expected):
+            return step
+    return None
+
+
+def spend_current_step(authenticator: Authenticator) -> None:
+    """The code that set a new app up, which signs nobody in."""
+    step = max(totp.yield_hotp_counters_from_time()) - app_settings.TOTP_TOLERANCE
+    authenticator.data["spent_step"] = step
+    authenticator.save(update_fields=["data"])
+
+
+def _spend_recovery_code(authenticator: Authenticator, code: str) -> bool:
+    codes = authenticator.wrap()
+    if not codes.validate_code(code):
+        return False
+    authenticator.refresh_from_db()
+    context = {"left": len(authenticator.wrap().get_unused_codes()), "few": FEW_CODES}
+    user = authenticator.user
+    mails = get_account_adapter()
+    transaction.on_commit(lambda: mails.send_notification_mail("mfa/email/recovery_code_used", user, context))
+    return True
