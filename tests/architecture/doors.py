@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from drf_spectacular.generators import SchemaGenerator
 
@@ -72,3 +74,11 @@ def operation_permission(path: str, method: str) -> str:
     handler = view.cls()
     handler.action = getattr(view, "actions", {}).get(method)
     return needed_permission(handler, method.upper())
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What a call changed is taken back, so that the next one finds the same world."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import django_filters
 
+from apps.core.api.filters import MomentFilter
 from apps.logs.models import CallRecord
 
 
 class CallRecordFilter(django_filters.FilterSet):
-    after = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
-    before = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
+    after = MomentFilter(field_name="occurred_at", lookup_expr="gte")
+    before = MomentFilter(field_name="occurred_at", lookup_expr="lt")
 
     class Meta:
         model = CallRecord

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import django_filters
 
+from apps.core.api.filters import MomentFilter
 from apps.usage.models import UsageEvent
 
 
@@ -9,8 +10,8 @@ class UsageEventFilter(django_filters.FilterSet):
     meter = django_filters.CharFilter()
     model = django_filters.CharFilter()
     token = django_filters.CharFilter()
-    after = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
-    before = django_filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
+    after = MomentFilter(field_name="occurred_at", lookup_expr="gte")
+    before = MomentFilter(field_name="occurred_at", lookup_expr="lt")
 
     class Meta:
         model = UsageEvent
