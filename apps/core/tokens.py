@@ -1,7 +1,8 @@
 """API tokens: `my_<organization id><token id>.<secret>`. Imports no Django: the data plane checks them too.
 
 The organization stands in the token, so that its snapshot is found before anything else is known. Only a keyed
-digest of the secret is ever stored: a database dump alone can neither be used nor be guessed against.
+digest of the secret is ever stored: a database dump alone can neither be used nor be guessed against. Scanners for
+leaked secrets find one by `my_[0-9a-f]{64}[.][A-Za-z0-9_-]{43}`.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ def matches(secret: str, stored: str) -> bool:
         if pepper_id(pepper) == known:
             return hmac.compare_digest(_hmac(pepper, secret), expected)
     return False
+
+
+def is_current(stored: str) -> bool:
+    """Whether `stored` was made with the pepper that signs now."""
+    return stored.partition(".")[0] == pepper_id(_peppers(os.environ["TOKEN_PEPPER"])[0])
 
 
 @cache

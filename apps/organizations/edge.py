@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
-from apps.core import tokens
+from apps.core import agents, tokens
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
 from apps.core.errors import NotAuthenticated, PermissionMissing
+from apps.organizations import networks
+from apps.organizations.errors import AddressNotAllowed
 
 REMEMBERED_TOKENS = 10_000
+STREAM = "events:tokens"
+USE_INTERVAL_S = 60.0
 
 
 class Snapshots(Protocol):
@@ -26,11 +32,36 @@ def authenticate(snapshots: Snapshots) -> Stage:
             raise NotAuthenticated()
         snapshot = snapshots.get(token.organization_id)
         entry = snapshot and snapshot.sections.get("tokens", {}).get(token.token_id)
-        if not entry or not _matches(token.secret, entry["hash"]) or _has_expired(entry["expires_at"]):
+        if not entry or not _accepts(entry, token.secret) or _has_expired(entry["expires_at"]):
             raise NotAuthenticated()
         call.snapshot = snapshot
         call.organization_id, call.token_id = token.organization_id, token.token_id
         call.permissions = frozenset(entry["scopes"])
+        return await proceed(call)
+
+    return stage
+
+
+async def within_networks(call: Call, proceed: Proceed) -> Answer:
+    """Let an authenticated call pass from the networks of its token."""
+    entry = call.snapshot.sections["tokens"][call.token_id or ""] if call.snapshot else {}
+    allowed = entry.get("networks")
+    if allowed and not networks.contain(tuple(allowed), call.client):
+        raise AddressNotAllowed(address=call.client)
+    return await proceed(call)
+
+
+def note_use(clock: Callable[[], float] = time.monotonic) -> Stage:
+    """Tell each token's use once a minute."""
+    told_until: dict[str, float] = {}
+
+    async def stage(call: Call, proceed: Proceed) -> Answer:
+        now, token_id = clock(), call.token_id or ""
+        if now >= told_until.get(token_id, now):
+            if len(told_until) >= REMEMBERED_TOKENS:
+                told_until.clear()
+            told_until[token_id] = now + USE_INTERVAL_S
+            call.events.append((STREAM, partial(_use_event, call, time.time())))
         return await proceed(call)
 
     return stage
@@ -58,5 +89,23 @@ def _bearer(authorization: bytes) -> tokens.Token | None:
 _matches = lru_cache(REMEMBERED_TOKENS)(tokens.matches)
 
 
+def _accepts(entry: dict[str, Any], secret: str) -> bool:
+    """The token's secret, or for a while after a rotation the one before it."""
+    if _matches(secret, entry["hash"]):
+        return True
+    previous = entry.get("previous")  # a snapshot kept on disk may be older than rotation
+    return bool(previous) and not _has_expired(previous["expires_at"]) and _matches(secret, previous["hash"])
+
+
 def _has_expired(expires_at: float | None) -> bool:
     return expires_at is not None and expires_at <= time.time()
+
+
+def _use_event(call: Call, at: float) -> dict[str, Any]:
+    return {
+        "token": call.token_id,
+        "organization_id": call.organization_id,
+        "at": datetime.fromtimestamp(at, UTC),
+        "client": call.client,
+        "agent": agents.kept(call.headers.get(b"user-agent", b"").decode("latin-1")),
+    }

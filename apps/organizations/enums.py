@@ -12,3 +12,10 @@ class Role(models.TextChoices):
 class TokenKind(models.TextChoices):
     PERSONAL = "personal"
     ORGANIZATION = "organization"
+
+
+class InvitationStatus(models.TextChoices):
+    OPEN = "open"
+    EXPIRED = "expired"
+    ACCEPTED = "accepted"
+    REVOKED = "revoked"

@@ -55,8 +55,8 @@ class ExpiryTooFar(DomainError):
     detail = "A token lives {days} days at most. Choose an earlier end; rotating it can move that on later."
 
 
-class PersonNeeded(DomainError):
-    code = "person_needed"
+class MembershipNeeded(DomainError):
+    code = "membership_needed"
     status = 422
     detail = "A personal token acts for a member, and you are none. Make a token of the organization."
 

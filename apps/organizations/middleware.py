@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse
 
 from apps.core import tenancy
@@ -80,9 +81,7 @@ class ApiTenantMiddleware:
         kind, _, text = authorization.partition(" ")
         if kind.lower() != "bearer":
             raise NotAuthenticated
-        token = queries.token_for(text.strip())
-        actor = queries.actor_for_token(token, request)
-        with tenancy.scope(token.organization_id):
-            services.note_token_use(token, actor.address)
-        request.user = queries.maker_of(token).user
-        return token.organization, actor
+        address, agent = queries.client_address(request), request.headers.get("User-Agent", "")
+        token = services.admit_token(text.strip(), address=address, agent=agent)
+        request.user = queries.person_of(token) or AnonymousUser()
+        return token.organization, queries.actor_for_token(token, request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -12,9 +13,9 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.ids import uuid7
-from apps.organizations.enums import Role, TokenKind
-from apps.organizations.permissions import permissions_of
-from apps.organizations.querysets import ApiTokenQuerySet
+from apps.organizations.enums import InvitationStatus, Role, TokenKind
+from apps.organizations.permissions import ALL, permissions_of
+from apps.organizations.querysets import ApiTokenQuerySet, InvitationQuerySet
 
 SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$", "Use small letters, digits and single hyphens inside.")
 
@@ -122,6 +123,32 @@ class ApiToken(tenancy.TenantModel):
     @property
     def is_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def status(self) -> str:
+        if self.revoked_at:
+            return "revoked"
+        if self.is_expired:
+            return "expired"
+        return "disabled" if self.is_orphaned else "active"
+
+    @property
+    def is_orphaned(self) -> bool:
+        """A personal token whose person is no member any more."""
+        return self.kind == TokenKind.PERSONAL and self.membership_id is None
+
+    @property
+    def overlaps_until(self) -> datetime | None:
+        """Until when the secret before the last rotation works, if it still does."""
+        ends_at = self.previous_expires_at
+        return ends_at if ends_at and ends_at > timezone.now() and self.status == "active" else None
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """What the token may do: its scopes, of a personal one those that its person's role still has."""
+        if self.kind == TokenKind.ORGANIZATION:
+            return ALL.intersection(self.scopes)
+        return self.membership.permissions.intersection(self.scopes) if self.membership else frozenset()
 
 
 class IdempotentRequest(tenancy.TenantModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from apps.accounts.models import User
@@ -9,8 +10,10 @@ from apps.core import tenancy, tokens
 from apps.core.actors import Actor
 from apps.core.errors import NotAuthenticated, NotFound
 from apps.core.http import Request
+from apps.organizations.enums import TokenKind
 from apps.organizations.errors import OrganizationHeaderNeeded
 from apps.organizations.models import ApiToken, Membership
+from apps.organizations.querysets import ApiTokenQuerySet
 
 ORGANIZATION_HEADER = "Modelyard-Organization"
 
@@ -51,29 +54,46 @@ def token_for(text: str) -> ApiToken:
     if parsed is None:
         raise NotAuthenticated
     with tenancy.scope(UUID(parsed.organization_id)):
-        rows = ApiToken.objects.usable().select_related("organization", "membership__user")
+        rows = ApiToken.objects.usable().with_overlap().select_related("organization", "membership__user")
         token = rows.filter(id=parsed.token_id).first()
-    if token is None or not tokens.matches(parsed.secret, token.secret_hash):
+    if token is None or not _is_secret_of(token, parsed.secret):
         raise NotAuthenticated
     return token
 
 
-def maker_of(token: ApiToken) -> Membership:
-    """Who made a usable token; one whose maker left is not usable."""
-    if token.membership is None:
-        raise NotAuthenticated
-    return token.membership
+def _is_secret_of(token: Any, secret: str) -> bool:
+    """The secret, or for a while after a rotation the one before it."""
+    if tokens.matches(secret, token.secret_hash):
+        return True
+    return bool(token.is_overlapping) and tokens.matches(secret, token.previous_hash)
+
+
+def person_of(token: ApiToken) -> User | None:
+    """Whom a usable personal token acts for; nobody for one of the organization."""
+    return token.membership.user if token.membership and token.kind == TokenKind.PERSONAL else None
+
+
+def acts_for(token: ApiToken, actor: Actor) -> bool:
+    """Whether a personal token is the actor's own."""
+    person = person_of(token)
+    return person is not None and person.pk == actor.user_id
+
+
+def tokens_shown_to(actor: Actor) -> ApiTokenQuerySet:
+    """The tokens that act for the actor's person; with `organization_tokens.read` all of the organization's."""
+    rows = ApiToken.objects.select_related("membership__user")
+    return rows if actor.can("organization_tokens.read") else rows.of_person(actor.user_id)
 
 
 def actor_for_token(token: ApiToken, request: Request) -> Actor:
-    """A token can do what its scopes say and its maker still may."""
-    maker = maker_of(token)
+    """A token can do what its scopes say, a personal one no more than its person still may."""
+    person = person_of(token)
     return Actor(
         kind="token",
         id=token.pk,
-        label=f"{token.name} ({maker.user.email})",
-        permissions=frozenset(token.scopes) & maker.permissions,
-        user_id=maker.user_id,
+        label=f"{token.name} ({person.email if person else 'token of the organization'})",
+        permissions=token.permissions,
+        user_id=person.pk if person else None,
         address=client_address(request),
         request_id=request.id,
     )

@@ -8,12 +8,20 @@ from apps.organizations.models import ApiToken
 
 
 def compile_section() -> dict[str, dict[str, Any]]:
-    """Usable tokens by id: digest, what they may do, when they expire (epoch seconds)."""
+    """Usable tokens by id: digests, what they may do, from where, and until when (epoch seconds)."""
+    usable = ApiToken.objects.usable().with_overlap().select_related("membership")
+    return {str(token.pk): _entry(token) for token in usable}
+
+
+def _entry(token: ApiToken) -> dict[str, Any]:
     return {
-        str(token.pk): {
-            "hash": token.secret_hash,
-            "scopes": sorted(frozenset(token.scopes) & token.membership.permissions),
-            "expires_at": token.expires_at.timestamp() if token.expires_at else None,
-        }
-        for token in ApiToken.objects.usable().select_related("membership")
+        "hash": token.secret_hash,
+        "scopes": sorted(token.permissions),
+        "expires_at": token.expires_at.timestamp() if token.expires_at else None,
+        "networks": token.allowed_networks,
+        "previous": _previous(token) if token.is_overlapping else None,
     }
+
+
+def _previous(token: Any) -> dict[str, Any]:
+    return {"hash": token.previous_hash, "expires_at": token.previous_expires_at.timestamp()}

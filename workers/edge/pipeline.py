@@ -8,7 +8,7 @@ from apps.core.edge import Answer, Call, Proceed, Router, Stage, compose, json_a
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from apps.logs.edge import record
-from apps.organizations.edge import authenticate, permit
+from apps.organizations import edge as tokens
 from apps.usage.edge import meter
 from workers.edge.snapshots import SnapshotReader
 
@@ -19,9 +19,9 @@ MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
     """The router over all of the data plane's paths."""
     router = Router()
-    entrance = [admit(writer), authenticate(snapshots), record]
-    predict: Sequence[Stage] = [*entrance, permit("predictions.create"), receive, meter]
-    inspect: Sequence[Stage] = [*entrance, permit("predictions.create", "deployments.read")]
+    entrance = [admit(writer), tokens.authenticate(snapshots), record, tokens.within_networks, tokens.note_use()]
+    predict: Sequence[Stage] = [*entrance, tokens.permit("predictions.create"), receive, meter]
+    inspect: Sequence[Stage] = [*entrance, tokens.permit("predictions.create", "deployments.read")]
     for path in MODEL_PATHS:
         router.add("POST", f"{path}/infer", compose(predict, fleet.infer))
         router.add("GET", f"{path}/ready", compose(inspect, fleet.ready))

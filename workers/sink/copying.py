@@ -34,7 +34,7 @@ class Destination:
                 self._copy(cursor, table, rows)
                 for organization_id in sorted({row[1] for row in rows}):
                     cursor.execute("SELECT set_config('app.tenant', %s, true)", [str(organization_id)])
-                    cursor.execute(_insert(table), [organization_id])
+                    cursor.execute(_statement(table), [organization_id])
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise RowsRefused(str(error).partition("\n")[0]) from error
 
@@ -73,9 +73,8 @@ def _create_incoming(table: Table) -> sql.Composed:
     )
 
 
-def _insert(table: Table) -> sql.Composed:
+def _statement(table: Table) -> sql.Composed:
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-    return sql.SQL(
-        "INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming}"
-        " WHERE organization_id = %s ON CONFLICT DO NOTHING"
-    ).format(target=sql.Identifier(table.name), columns=columns, incoming=_incoming(table))
+    return sql.SQL(table.statement).format(
+        target=sql.Identifier(table.name), columns=columns, incoming=_incoming(table)
+    )

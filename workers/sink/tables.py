@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -29,14 +29,31 @@ class Column:
     convert: Convert
 
 
+# Each takes the rows of one organization from `incoming`.
+INSERT_ONCE: LiteralString = (
+    "INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming}"
+    " WHERE organization_id = %s ON CONFLICT DO NOTHING"
+)
+# Several processes tell of one token, in any order: the newest counts, a minute after the last one and never before it.
+KEEP_LAST_USE: LiteralString = (
+    "UPDATE {target} AS kept SET last_used_at = newest.last_used_at,"
+    " last_used_address = newest.last_used_address, last_used_agent = newest.last_used_agent"
+    " FROM (SELECT DISTINCT ON (id) {columns} FROM {incoming}"
+    " WHERE organization_id = %s ORDER BY id, last_used_at DESC) AS newest"
+    " WHERE kept.organization_id = newest.organization_id AND kept.id = newest.id"
+    " AND (kept.last_used_at IS NULL OR kept.last_used_at <= newest.last_used_at - interval '1 minute')"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One stream and its table. The first two columns are the event's id and its organization."""
+    """One stream, its table and how it is written. The first two columns are a row's id and its organization."""
 
     stream: str
     name: str
     topic: str
     columns: tuple[Column, ...]
+    statement: LiteralString = INSERT_ONCE
 
     def row(self, raw: bytes | None) -> Row:
         """The event as a row. Raises MalformedEvent."""
@@ -142,4 +159,17 @@ CALLS = Table(
         Column("client", "text", "client", _text(64)),
     ),
 )
-TABLES = (USAGE, CALLS)
+TOKENS = Table(
+    "events:tokens",
+    "organizations_apitoken",
+    "tokens",
+    (
+        Column("id", "uuid", "token", _id),
+        Column("organization_id", "uuid", "organization_id", _id),
+        Column("last_used_at", "timestamptz", "at", _time),
+        Column("last_used_address", "text", "client", _text(45)),
+        Column("last_used_agent", "text", "agent", _text(200)),
+    ),
+    KEEP_LAST_USE,
+)
+TABLES = (USAGE, CALLS, TOKENS)

@@ -1,7 +1,8 @@
-"""What people can do with API tokens."""
+"""What people can do with API tokens, and what happens when one is shown."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -9,60 +10,181 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.core import snapshots, tenancy, tokens
+from apps.core import agents, snapshots, tenancy, tokens
 from apps.core.actors import Actor
 from apps.core.ids import uuid7
-from apps.organizations import errors
+from apps.organizations import errors, networks, queries
+from apps.organizations.enums import TokenKind
 from apps.organizations.models import ApiToken, Membership
 from apps.organizations.permissions import ALL
 from apps.organizations.services.trail import tell
 
-TOKEN_LIFETIME = timedelta(days=90)
+LIFETIME = timedelta(days=90)
+LONGEST_LIFETIME = timedelta(days=366)
+OVERLAP = timedelta(hours=24)
+LONGEST_OVERLAP = timedelta(days=7)
+USE_INTERVAL = timedelta(minutes=1)
 
 
 @transaction.atomic
 def create_token(
     name: str,
-    scopes: list[str],
+    scopes: Sequence[str],
     *,
     by: Actor,
+    kind: str = TokenKind.PERSONAL,
+    allowed_networks: Sequence[str] = (),
     expires_at: datetime | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new token and its text, which is shown this once. Raises `UnknownScope`, `ScopeNotHeld`, `ExpiryPast`."""
-    for scope in scopes:
-        if scope not in ALL:
-            raise errors.UnknownScope(field="scopes", scope=scope, known=", ".join(sorted(ALL)))
-        if not by.can(scope):
-            raise errors.ScopeNotHeld(field="scopes", scope=scope)
-    if expires_at and expires_at <= timezone.now():
-        raise errors.ExpiryPast(field="expires_at")
+    """A new token and its text, which is shown this once; it ends after 90 days unless told otherwise.
+
+    Raises `UnknownScope`, `ScopeNotHeld`, `ExpiryPast`, `ExpiryTooFar`, `MembershipNeeded`, `NetworkInvalid`,
+    `TooManyNetworks`; `PermissionMissing` for a token of the organization.
+    """
+    _require_scopes(scopes, by)
     row = ApiToken(
         id=uuid7(),
+        kind=kind,
         name=name,
         scopes=sorted(set(scopes)),
-        membership=Membership.objects.get(user_id=by.user_id),
-        expires_at=expires_at or timezone.now() + TOKEN_LIFETIME,
+        membership=_maker(kind, by),
+        allowed_networks=networks.normalised(allowed_networks),
+        expires_at=_checked_end(expires_at) or timezone.now() + LIFETIME,
     )
-    token = tokens.generate(tenancy.current_tenant_id(), row.id)
-    row.secret_hash = tokens.digest(token.secret)
+    text = _give_secret(row)
     row.save()
-    tell(by, "token.created", row, {"name": name, "scopes": row.scopes})
+    tell(by, "token.created", row, {"name": name, "kind": str(kind), "scopes": row.scopes})
     snapshots.publish_on_commit(row.organization_id)
-    return row, str(token)
+    return row, text
+
+
+@transaction.atomic
+def edit_token(token: ApiToken, name: str, allowed_networks: Sequence[str], *, by: Actor) -> ApiToken:
+    """Rename a token, and say from where it may be used. Raises what `create_token` raises for these."""
+    token = _locked(token)
+    _require_charge(token, by)
+    before = {"name": token.name, "allowed_networks": token.allowed_networks}
+    token.name, token.allowed_networks = name, networks.normalised(allowed_networks)
+    token.save(update_fields=list(before))
+    changes = {field: [old, getattr(token, field)] for field, old in before.items() if old != getattr(token, field)}
+    if changes:
+        tell(by, "token.edited", token, changes)
+        snapshots.publish_on_commit(token.organization_id)
+    return token
+
+
+@transaction.atomic
+def rotate_token(
+    token: ApiToken, *, by: Actor, overlap: timedelta = OVERLAP, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """Give the token a new secret, shown this once; the one before works until `overlap` is over, an older one no more.
+
+    Whoever rotates learns the secret, so they must hold all that the token may do, and a personal token is rotated by
+    its person only. Raises `NotItsPerson`, `PermissionMissing`, `ScopeNotHeld`, `TokenEnded`, `ExpiryPast`,
+    `ExpiryTooFar`.
+    """
+    token = _locked(token)
+    _require_right_to_secret(token, by)
+    if token.status != "active":
+        raise errors.TokenEnded(status=token.status)
+    token.previous_hash = token.secret_hash if overlap else ""
+    token.previous_expires_at = timezone.now() + overlap if overlap else None
+    token.expires_at = _checked_end(expires_at) or token.expires_at
+    text = _give_secret(token)
+    token.save(update_fields=["secret_hash", "previous_hash", "previous_expires_at", "expires_at"])
+    tell(by, "token.rotated", token, {"name": token.name, "overlap_hours": overlap // timedelta(hours=1)})
+    snapshots.publish_on_commit(token.organization_id)
+    return token, text
 
 
 @transaction.atomic
 def revoke_token(token: ApiToken, *, by: Actor) -> ApiToken:
-    """Stop a token in the control plane at once and in the data plane within a second."""
-    revoked = ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=Now())
-    token.refresh_from_db()
-    if revoked:
+    """Stop a token, both its secrets, in the control plane at once and in the data plane within a second."""
+    token = _locked(token)
+    _require_charge(token, by)
+    if token.revoked_at is None:
+        token.revoked_at = timezone.now()
+        token.save(update_fields=["revoked_at"])
         tell(by, "token.revoked", token, {"name": token.name})
         snapshots.publish_on_commit(token.organization_id)
     return token
 
 
-def note_token_use(token: ApiToken, address: str) -> None:
-    """Remember when and from where the token was used last, at most once a minute."""
-    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=Now() - timedelta(minutes=1))
-    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=Now(), last_used_address=address[:45])
+def admit_token(text: str, *, address: str, agent: str) -> ApiToken:
+    """The usable token behind its text, its use noted. Raises `NotAuthenticated`, `AddressNotAllowed`."""
+    token = queries.token_for(text)
+    if token.allowed_networks and not networks.contain(tuple(token.allowed_networks), address):
+        raise errors.AddressNotAllowed(address=address)
+    with tenancy.scope(token.organization_id):
+        _renew_digest(token, text)
+        _note_use(token, address, agent)
+    return token
+
+
+def _give_secret(token: ApiToken) -> str:
+    """Put a new secret's digest into the row; the text that holds the secret."""
+    text = tokens.generate(tenancy.current_tenant_id(), token.id)
+    token.secret_hash = tokens.digest(text.secret)
+    return str(text)
+
+
+def _locked(token: ApiToken) -> ApiToken:
+    rows = ApiToken.objects.select_for_update(of=("self",)).select_related("membership__user")
+    return rows.get(pk=token.pk)
+
+
+def _maker(kind: str, by: Actor) -> Membership | None:
+    if kind == TokenKind.ORGANIZATION:
+        by.require("organization_tokens.write")
+    maker = Membership.objects.filter(user_id=by.user_id).first()
+    if maker is None and kind == TokenKind.PERSONAL:
+        raise errors.MembershipNeeded(field="kind")
+    return maker
+
+
+def _require_scopes(scopes: Sequence[str], by: Actor) -> None:
+    for scope in scopes:
+        if scope not in ALL:
+            raise errors.UnknownScope(field="scopes", scope=scope, known=", ".join(sorted(ALL)))
+        if not by.can(scope):
+            raise errors.ScopeNotHeld(field="scopes", scope=scope)
+
+
+def _checked_end(expires_at: datetime | None) -> datetime | None:
+    if expires_at and expires_at <= timezone.now():
+        raise errors.ExpiryPast(field="expires_at")
+    if expires_at and expires_at > timezone.now() + LONGEST_LIFETIME:
+        raise errors.ExpiryTooFar(field="expires_at", days=LONGEST_LIFETIME.days)
+    return expires_at
+
+
+def _require_charge(token: ApiToken, by: Actor) -> None:
+    """A person is in charge of the tokens that act for them, of all others who may write the organization's."""
+    if not queries.acts_for(token, by):
+        by.require("organization_tokens.write")
+
+
+def _require_right_to_secret(token: ApiToken, by: Actor) -> None:
+    _require_charge(token, by)
+    if token.kind == TokenKind.PERSONAL and not queries.acts_for(token, by):
+        raise errors.NotItsPerson
+    for scope in sorted(token.permissions - by.permissions):
+        raise errors.ScopeNotHeld(scope=scope)
+
+
+def _renew_digest(token: ApiToken, text: str) -> None:
+    """Once the pepper was changed, keep the secret's digest under the new one."""
+    shown = tokens.parse(text)
+    if shown is None or tokens.is_current(token.secret_hash) or not tokens.matches(shown.secret, token.secret_hash):
+        return
+    same = ApiToken.objects.filter(pk=token.pk, secret_hash=token.secret_hash)
+    if same.update(secret_hash=tokens.digest(shown.secret)):
+        snapshots.publish_on_commit(token.organization_id)
+
+
+def _note_use(token: ApiToken, address: str, agent: str) -> None:
+    """Remember the token's last use, at most once a minute. The data plane's uses come by `workers/sink`."""
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=Now() - USE_INTERVAL)
+    ApiToken.objects.filter(stale, pk=token.pk).update(
+        last_used_at=Now(), last_used_address=address[:45], last_used_agent=agents.kept(agent)
+    )

@@ -1,0 +1,56 @@
+"""Networks that a token may be used from, in CIDR form. Imports no Django: both planes ask.
+
+An IPv4 address that arrives in its IPv6 form is the IPv4 address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from apps.organizations.errors import NetworkInvalid, TooManyNetworks
+
+MAX_NETWORKS = 20
+REMEMBERED = 1_000
+
+Network = IPv4Network | IPv6Network
+
+
+def normalised(texts: Iterable[str]) -> list[str]:
+    """Each network once, as it is written canonically: a bare address is a network of one, host bits are cleared.
+
+    Raises `NetworkInvalid`, `TooManyNetworks`.
+    """
+    networks = list(dict.fromkeys(str(_network(text)) for text in texts))
+    if len(networks) > MAX_NETWORKS:
+        raise TooManyNetworks(field="allowed_networks", limit=MAX_NETWORKS)
+    return networks
+
+
+def contain(networks: tuple[str, ...], address: str) -> bool:
+    """Whether `address` is in one of `networks`; text that is no address is in none."""
+    try:
+        found = _plain(ip_address(address))
+    except ValueError:
+        return False
+    return any(found in network for network in _parsed(networks))
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise NetworkInvalid(field="allowed_networks", network=text) from None
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+        return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
+
+
+def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(REMEMBERED)
+def _parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ip_network(network) for network in networks)
