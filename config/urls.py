@@ -3,21 +3,23 @@
 from allauth.account.decorators import secure_admin_login
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+
+from apps.accounts.api.views import key_set
 
 # One login for everybody: limited by account and address, which the admin's own is not.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 handler404 = "apps.core.refusals.not_found"
+handler429 = "apps.accounts.views.too_many_requests"
 handler500 = "apps.core.refusals.server_error"
 
 
-def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers; says nothing of what it depends on."""
-    return JsonResponse({"status": "ok"})
-
+# One's own account: the person's alone, and what also concerns their organizations.
+account_pages = [
+    *account_urls,
+]
 
 organization_pages = [
     path("settings/", include("apps.organizations.urls")),
@@ -33,12 +35,13 @@ organization_pages = [
 ]
 
 urlpatterns = [
-    path("healthz", healthz, name="healthz"),
+    path(".well-known/jwks.json", key_set, name="key-set"),
     path("admin/", admin.site.urls),
+    path("accounts/", include((account_pages, "accounts"))),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("config.api_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     path("api/redoc/", SpectacularRedocView.as_view(url_name="api-schema"), name="api-redoc"),
     path("o/<slug:organization_slug>/", include(organization_pages)),
     path("", include("apps.console.root_urls")),

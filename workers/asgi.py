@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
+import structlog
+
+from apps.core.addresses import client_address, networks
 from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, problem
 from apps.core.errors import DomainError, Unexpected
 from apps.core.request_ids import accept_or_make
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+TRUSTED_PROXIES = networks(os.environ.get("TRUSTED_PROXIES", "").split(","))
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Application:
     """Turns requests into calls and refusals into problem documents, from the server's lifespan start to its end."""
 
+    headers: ClassVar[list[tuple[bytes, bytes]]] = []  # of every answer
     _serve: Proceed | None = None
 
     async def start(self) -> Proceed:
@@ -31,7 +36,10 @@ class Application:
     async def stop(self) -> None:
         """Let go of what `start` made."""
 
-    def settle(self, call: Call) -> None:
+    def admit(self, call: Call) -> None:
+        """Take note of a call that begins."""
+
+    def settle(self, call: Call, status: int) -> None:
         """Do what a call leaves behind once its answer is on its way."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,12 +47,16 @@ class Application:
             await self._live(receive, send)
             return
         call = _call(scope, receive)
+        self.admit(call)
+        status = ClientGone.status
         try:
-            await _send(send, call, await self._answer(call))
+            answer = await self._answer(call)
+            status = answer.status
+            await _send(send, call, answer, self.headers)
         except ClientGone:
             return
         finally:
-            self.settle(call)
+            self.settle(call, status)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -65,7 +77,7 @@ class Application:
             return problem(error, call.request_id)
         # The last resort of the process: one call's defect must not leave its caller without an answer.
         except Exception:
-            log.exception("call_failed request_id=%s", call.request_id)
+            log.exception("call_failed", request_id=call.request_id, route=call.route)
             return problem(Unexpected(), call.request_id)
 
 
@@ -76,10 +88,18 @@ def _call(scope: Scope, receive: Receive) -> Call:
         path=scope["path"],
         query=scope["query_string"],
         headers=headers,
-        client=scope["client"][0] if scope["client"] else "",
+        client=_client(scope),
         request_id=accept_or_make(headers.get(b"x-request-id", b"").decode("latin-1")),
         read=lambda: _body(headers, receive),
     )
+
+
+def _client(scope: Scope) -> str:
+    peer: str = scope["client"][0] if scope["client"] else ""
+    if not TRUSTED_PROXIES:
+        return peer
+    claims = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+    return client_address(peer, claims.decode("latin-1"), TRUSTED_PROXIES)
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -101,9 +121,10 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     return body if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _send(send: Send, call: Call, answer: Answer) -> None:
+async def _send(send: Send, call: Call, answer: Answer, common: list[tuple[bytes, bytes]]) -> None:
     headers = [
         *answer.headers,
+        *common,
         (b"content-length", str(len(answer.body)).encode()),
         (b"x-request-id", call.request_id.encode()),
     ]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.development")
 
+import redis
 from celery import Celery
+from celery.signals import heartbeat_sent, setup_logging
 from django.conf import settings
 
+from apps.core.heartbeats import Heartbeat
+from config.logging import configure as configure_logging
 from workers import sweeper  # noqa: F401 - hears beat_init
 from workers.queues import DEFAULT, QUEUES
 from workers.schedules import schedules
@@ -31,3 +36,14 @@ app.conf.update(
     timezone="UTC",
 )
 app.autodiscover_tasks()
+heartbeat = Heartbeat(redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1), "worker")
+
+
+@setup_logging.connect
+def log_as_every_process(**_: Any) -> None:
+    configure_logging()
+
+
+@heartbeat_sent.connect
+def leave_a_sign_of_life(**_: Any) -> None:
+    heartbeat.beat()

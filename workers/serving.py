@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import gc
 import json
-import logging
 import os
 import socket
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from config.logging import configure as configure_logging
 
 HOST = "127.0.0.1"
 BACKLOG = 2048
@@ -87,7 +88,7 @@ class Server(uvicorn.Server):
 
 def serve(application: Any, arguments: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT; calls in flight are answered first."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     config = uvicorn.Config(
         application,
         http=Protocol,
@@ -95,7 +96,7 @@ def serve(application: Any, arguments: argparse.Namespace) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+        proxy_headers=False,  # core.addresses reads them, the same way for both planes
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
     )

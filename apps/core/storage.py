@@ -117,6 +117,17 @@ class Measured:
         return chunk
 
 
+def require_reachable() -> None:
+    """Raise `StorageUnavailable` when files can be neither read nor written; quick, and proves no more than that."""
+    with unavailable_when_failing():
+        if folder := _folder():
+            existing = next(path for path in (folder, *folder.parents) if path.exists())
+            if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+                raise StorageUnavailable
+        else:
+            _bucket().meta.client.head_bucket(Bucket=_bucket().name)
+
+
 @contextmanager
 def unavailable_when_failing() -> Iterator[None]:
     try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import logging
 import os
 import secrets
 from collections import deque
@@ -17,6 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import structlog
 from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -37,7 +37,7 @@ end
 """
 
 Entry = tuple[str, bytes]  # a stream and an event as JSON
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class EventsNotStored(DomainError):
@@ -80,9 +80,14 @@ class Writer:
         self._unmade.append((stream, make_event))
         self._queued.set()
 
+    @property
+    def waiting_count(self) -> int:
+        """Events that are neither in Redis nor on disk yet."""
+        return len(self._queue) + len(self._unmade)
+
     def require_room(self) -> None:
         """Raise EventsNotStored while neither Redis nor the disk takes what is queued already."""
-        if len(self._queue) + len(self._unmade) >= QUEUE_LIMIT or self._task is None or self._task.done():
+        if self.waiting_count >= QUEUE_LIMIT or self._task is None or self._task.done():
             raise EventsNotStored()
 
     async def _run(self) -> None:
@@ -117,7 +122,7 @@ class Writer:
                 self._forget(len(batch))
             self._is_away = False
         except (RedisError, OSError) as error:
-            log.warning("redis_away: %s", error)
+            log.warning("redis_away", error=str(error))
             self._is_away = True
             await self._spool_queue()
 
@@ -139,7 +144,7 @@ class Writer:
         try:
             await asyncio.to_thread(self._spool.append, batch)
         except OSError as error:
-            log.error("spool_failed: %s", error)
+            log.error("spool_failed", error=str(error))
             return
         self._forget(len(batch))
 
@@ -159,7 +164,7 @@ class Writer:
             try:
                 await self._drain(spool)
             except (RedisError, OSError) as error:
-                log.warning("spool_not_adopted: %s", error)
+                log.warning("spool_not_adopted", error=str(error))
             finally:
                 spool.close()
 

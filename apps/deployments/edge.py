@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+import structlog
 from pydantic_core import from_json
 
 from apps.core.edge import Answer, Call, Snapshot, json_answer
@@ -22,7 +22,7 @@ ATTEMPTS = 3
 ATTEMPT_TIMEOUT_S = 20.0
 DEADLINE_S = 30.0
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class NoReplica(DomainError):
@@ -180,13 +180,13 @@ async def _attempt(replica: Replica, request: Request) -> Reply | None:
     try:
         reply = await replica.connections.request(request)
     except ReplicaUnreachable as error:
-        log.warning("replica_unreachable replica=%s error=%r", replica.id, error)
+        log.warning("replica_unreachable", replica=replica.id, error=repr(error))
         health.fail(clock(), is_unreachable=True)
         return None
     finally:
         health.in_flight -= 1
     if reply.status >= 500:
-        log.warning("replica_failed replica=%s status=%d", replica.id, reply.status)
+        log.warning("replica_failed", replica=replica.id, status=reply.status)
         health.fail(clock(), is_unreachable=False)
         return None
     now = clock()

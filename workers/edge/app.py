@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from apps.core.access_log import BatchedLines
 from apps.core.edge import Call, Proceed
+from apps.core.metrics import METHODS, OTHER_METHOD, QUEUED_EVENTS, UNMATCHED, RequestMeter
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from config.environment import ROOT
+from config.logging import IS_JSON
 from workers.asgi import Application
 from workers.edge import pipeline
 from workers.edge.snapshots import SnapshotReader
+
+PROBES = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"})
+LOG_INTERVAL_S = 0.5
 
 
 class Edge(Application):
     """Serves the data plane's paths from snapshots, and writes down what was used."""
 
+    headers: ClassVar[list[tuple[bytes, bytes]]] = [
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+
     async def start(self) -> Proceed:
+        self._meter = RequestMeter("edge")
+        self._lines = BatchedLines(sys.stderr, is_json=IS_JSON)
+        self._logging = asyncio.create_task(self._write_lines(), name="access-log")
         state = Path(os.environ.get("STATE_DIR", ROOT / ".data"))
         self._redis = Redis.from_url(
             os.environ["REDIS_URL"], socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
@@ -31,21 +49,53 @@ class Edge(Application):
         self._snapshots = SnapshotReader(self._redis, state / "snapshots", self._fleet.apply)
         self._writer = Writer(self._redis, state / "spool", "edge")
         self._writer.start()
+        QUEUED_EVENTS.set_function(lambda: self._writer.waiting_count)
         await self._snapshots.start()
         return pipeline.build(self._snapshots, self._fleet, self._writer)
 
-    def settle(self, call: Call) -> None:
+    def admit(self, call: Call) -> None:
+        self._meter.in_flight.inc()
+
+    def settle(self, call: Call, status: int) -> None:
         call.ended_at = time.time()
         call.body = b""  # the events refer to the call, and may have to wait for Redis
+        seconds = (time.perf_counter_ns() - call.started_ns) / 1e9
+        self._meter.in_flight.dec()
+        self._meter.observe(call.method, call.route, status, seconds)
+        if call.route not in PROBES:
+            self._lines.add(call.ended_at, _line(call, status, seconds))
         for stream, make_event in call.events:
             self._writer.append(stream, make_event)
 
+    async def _write_lines(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_INTERVAL_S)
+            self._lines.write()
+
     async def stop(self) -> None:
         """Send what is queued and let go of everything."""
+        self._logging.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._logging
+        self._lines.write()
         await self._snapshots.close()
         await self._writer.close()
         self._fleet.close()
         await self._redis.aclose()
+
+
+def _line(call: Call, status: int, seconds: float) -> dict[str, Any]:
+    """What the access log tells: the route and never the path, which holds whatever the caller put there."""
+    return {
+        "plane": "edge",
+        "method": call.method if call.method in METHODS else OTHER_METHOD,
+        "route": call.route or UNMATCHED,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 3),
+        "request_id": call.request_id,
+        "organization": call.organization_id,
+        "actor": call.token_id,
+    }
 
 
 application = Edge()

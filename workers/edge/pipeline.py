@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from apps.core import metrics
 from apps.core.edge import Answer, Call, Proceed, Router, Stage, compose, json_answer, receive
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
@@ -33,6 +34,7 @@ def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
         router.add(method, "/healthz", live)
         router.add(method, "/v2/health/ready", ready)
         router.add(method, "/readyz", ready)
+    router.add("GET", "/metrics", scrape)
     return router
 
 
@@ -55,6 +57,11 @@ def readiness(snapshots: SnapshotReader) -> Proceed:
 
 async def live(call: Call) -> Answer:
     return json_answer({"live": True})
+
+
+async def scrape(call: Call) -> Answer:
+    metrics.refuse_unless_scraper(call.headers.get(b"authorization", b"").decode("latin-1"))
+    return Answer(200, [(b"content-type", metrics.CONTENT_TYPE.encode())], metrics.exposition())
 
 
 async def server_metadata(call: Call) -> Answer:

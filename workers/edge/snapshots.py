@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
@@ -23,7 +23,7 @@ CHUNK = 100
 POLL_INTERVAL_S = 10.0
 RECONNECT_INTERVAL_S = 0.5
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class SnapshotReader:
@@ -67,7 +67,7 @@ class SnapshotReader:
                     await channel.subscribe(CHANNEL)
                     await self._listen(channel)
             except (RedisError, OSError) as error:
-                log.warning("snapshots_not_followed: %s", error)
+                log.warning("snapshots_not_followed", error=str(error))
                 await asyncio.sleep(RECONNECT_INTERVAL_S)
 
     async def _listen(self, channel: PubSub) -> None:
@@ -103,7 +103,7 @@ class SnapshotReader:
                 return False
             self._apply(snapshot)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            log.error("snapshot_refused organization=%s error=%r", organization_id, error)
+            log.error("snapshot_refused", organization=organization_id, error=repr(error))
             return False
         self._current[organization_id], self._raw[organization_id] = snapshot, body
         return True
@@ -121,7 +121,7 @@ class SnapshotReader:
             draft.write_bytes(body)
             draft.replace(path)
         except OSError as error:
-            log.error("snapshot_not_stored organization=%s error=%s", organization_id, error)
+            log.error("snapshot_not_stored", organization=organization_id, error=str(error))
 
 
 def _decoded(body: bytes) -> Snapshot:

@@ -13,10 +13,12 @@ import django
 django.setup()
 
 import psycopg  # noqa: E402
+import redis  # noqa: E402
 import structlog  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import Error, connections  # noqa: E402
 
+from apps.core.heartbeats import Heartbeat  # noqa: E402
 from apps.deployments.probing import Prober  # noqa: E402
 from apps.deployments.runtimes.process import ProcessRuntime  # noqa: E402
 from config.environment import env  # noqa: E402
@@ -37,6 +39,7 @@ class Loop:
         self._runtime = runtime
         self._prober = Prober()
         self._scaler: Scaler | None = None
+        self._heartbeat = Heartbeat(redis_client(), "scaler")
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -64,12 +67,17 @@ class Loop:
             self._scaler = Scaler(self._runtime, self._prober)
         now, listed = self._leadership.deployments()
         self._scaler.tick(listed, now)
+        self._heartbeat.beat()
         return TICK_S
 
     def _lose(self) -> None:
         self._leadership.release()
         self._scaler = None
         connections.close_all()
+
+
+def redis_client() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
 
 
 def main() -> None:

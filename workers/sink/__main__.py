@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -12,12 +11,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.environment import env
+from config.logging import configure as configure_logging
 from workers.sink.copying import Destination
 from workers.sink.sink import BLOCK_MS, Sink
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     # The loop itself tries again, from what Redis still holds as unfinished.
     client = redis.Redis.from_url(
         env.str("REDIS_URL"), socket_timeout=BLOCK_MS / 1000 + 5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)

@@ -3,7 +3,6 @@ what it reads again is recognised by its id, so nothing counts twice. Any number
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -11,7 +10,9 @@ from typing import Any
 
 import psycopg
 import redis
+import structlog
 
+from apps.core.heartbeats import Heartbeat
 from workers.sink.copying import Destination, RowsRefused
 from workers.sink.doorbell import Doorbell
 from workers.sink.tables import TABLES, MalformedEvent, Row, Table
@@ -28,7 +29,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
 Entry = tuple[bytes, dict[bytes, bytes] | None]  # the entry's id in its stream, and its fields unless it was deleted
 Accepted = tuple[Entry, Row]
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Sink:
@@ -37,6 +38,7 @@ class Sink:
         self._destination = destination
         self._consumer = consumer
         self._doorbell = Doorbell()
+        self._heartbeat = Heartbeat(client, "sink")
         self._stopping = threading.Event()
         self._next_claim = 0.0
         self._is_catching_up = True
@@ -56,7 +58,7 @@ class Sink:
                 if _is_missing_group(error):
                     self._create_groups()
                     continue
-                log.warning("sink_waits seconds=%.1f error=%s", pause_s, error)
+                log.warning("sink_waits", seconds=round(pause_s, 1), error=str(error))
                 self._stopping.wait(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         self._destination.close()
@@ -69,6 +71,7 @@ class Sink:
             self._store(table, entries)
         self._is_catching_up = self._is_catching_up and any(entries for _, entries in batches)
         self._doorbell.ring(self._redis, time.monotonic())
+        self._heartbeat.beat()
 
     def _read(self, position: str) -> list[tuple[Table, list[Entry]]]:
         """New entries from `>`, those that this sink has read and not finished from `0`."""
@@ -138,7 +141,7 @@ class Sink:
 
     def _bury(self, table: Table, entry: Entry, reason: str) -> None:
         entry_id, fields = entry
-        log.error("event_refused stream=%s id=%s reason=%s", table.stream, entry_id.decode(), reason)
+        log.error("event_refused", stream=table.stream, id=entry_id.decode(), reason=reason)
         dead: dict[Any, Any] = {
             "stream": table.stream,
             "id": entry_id,

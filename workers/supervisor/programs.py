@@ -74,4 +74,4 @@ def worker(name: str, queues: str, *, at_once: int, pool: str = "prefork") -> Se
 
 
 def celery(*arguments: str) -> Sequence[str]:
-    return ["-m", "celery", "-A", "workers.celery", *arguments, "--loglevel", "INFO"]
+    return ["-m", "celery", "--quiet", "-A", "workers.celery", *arguments, "--loglevel", "INFO"]

@@ -32,7 +32,10 @@ HOST = "127.0.0.1"
 LOG_TAIL_BYTES = 4096
 ERROR_CHARS = 500
 # A replica computes on what callers send: it gets none of the installation's secrets.
-PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "SUPERVISOR_PID")
+PASSED_VARIABLES = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "SUPERVISOR_PID"),
+    *("LOG_FORMAT", "LOG_LEVEL", "DJANGO_SETTINGS_MODULE"),
+)
 
 
 class ArtifactDamaged(DomainError):

@@ -1,0 +1,167 @@
+"""Whether this process answers, and whether what it depends on does.
+
+Load balancers and Prometheus ask over plain HTTP from inside, so `ProbeMiddleware` answers before anything looks at
+hosts, sessions or tenants. The answers name no version, address or error text.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
+
+import redis
+from django.conf import settings
+from django.db import Error, connection, connections
+from django.db.migrations.loader import MigrationLoader
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.core import heartbeats, metrics, own_endpoints, storage
+from apps.core.api.problems import problem
+from apps.core.errors import DomainError
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+Check = Callable[[], None]
+
+DEADLINE_S = 2.0
+REMEMBERED_S = 1.0
+
+
+class Failing(Exception):
+    """What a check raises when the thing is there but not as it should be."""
+
+
+def check_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+@cache
+def check_migrations() -> None:
+    """Raise `Failing` until the database has every migration of this code; asked no more afterwards."""
+    loader = MigrationLoader(connection)
+    if any(node not in loader.applied_migrations for node in loader.graph.leaf_nodes()):
+        raise Failing
+
+
+def check_redis() -> None:
+    _redis().ping()
+
+
+def check_worker() -> None:
+    if not heartbeats.is_alive(_redis(), "worker"):
+        raise Failing
+
+
+def check_edge() -> None:
+    if own_endpoints.status_of(f"{settings.EDGE_PROBE_URL}/v2/health/ready", DEADLINE_S) != 200:
+        raise Failing
+
+
+HARD: Mapping[str, Check] = {"database": check_database, "migrations": check_migrations}
+SOFT: Mapping[str, Check] = {
+    "redis": check_redis,
+    "storage": storage.require_reachable,
+    "edge": check_edge,
+    "worker": check_worker,
+}
+FAILURES = (Failing, Error, redis.RedisError, OSError, DomainError)
+
+
+class Readiness:
+    """Runs all checks at once and waits no longer than the deadline.
+
+    A check that hangs is not started a second time, and an answer counts for a second, so that asking often costs
+    nothing.
+    """
+
+    def __init__(self, hard: Mapping[str, Check], soft: Mapping[str, Check]) -> None:
+        self._hard = hard
+        self._checks = {**hard, **soft}
+        self._executor = ThreadPoolExecutor(len(self._checks), thread_name_prefix="readiness")
+        self._running: dict[str, Future[str]] = {}
+        self._lock = threading.Lock()
+        self._known: tuple[float, dict[str, str]] = (0.0, {})
+
+    def __call__(self) -> dict[str, str]:
+        """`ok`, `failing` or `timeout` for each check."""
+        with self._lock:
+            asked_at, results = self._known
+            if not results or time.monotonic() - asked_at > REMEMBERED_S:
+                results = self._ask()
+                self._known = (time.monotonic(), results)
+            return results
+
+    def status(self, results: Mapping[str, str]) -> str:
+        if any(results[name] != "ok" for name in self._hard):
+            return "not_ready"
+        return "ready" if set(results.values()) == {"ok"} else "degraded"
+
+    def _ask(self) -> dict[str, str]:
+        for name, check in self._checks.items():
+            if name not in self._running or self._running[name].done():
+                self._running[name] = self._executor.submit(_outcome, check)
+        wait(self._running.values(), timeout=DEADLINE_S)
+        return {name: future.result() if future.done() else "timeout" for name, future in self._running.items()}
+
+
+def _outcome(check: Check) -> str:
+    try:
+        check()
+    except FAILURES:
+        return "failing"
+    finally:
+        connections.close_all()
+    return "ok"
+
+
+readiness = Readiness(HARD, SOFT)
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers; says nothing of what it depends on."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Whether requests should come here. Only what nothing works without makes it 503."""
+    results = readiness()
+    status = readiness.status(results)
+    return JsonResponse({"status": status, "checks": results}, status=503 if status == "not_ready" else 200)
+
+
+def scrape(request: HttpRequest) -> HttpResponse:
+    try:
+        metrics.refuse_unless_scraper(request.headers.get("Authorization", ""))
+    except DomainError as error:
+        return problem(request, error)  # type: ignore[arg-type]
+    return HttpResponse(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
+
+
+PATHS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": scrape,
+}
+
+
+class ProbeMiddleware:
+    """Answers PATHS before anything that needs a host, a session or a database."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        view = PATHS.get(request.path_info)
+        if view is None:
+            return self.get_response(request)
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+        return view(request)
+
+
+@cache
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
