@@ -6,10 +6,12 @@ Extra keyword arguments become attributes: `hx_post=url` is written as `hx-post=
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import datetime
 from typing import Any
 
+import qrcode
 from django import template
 from django.forms import BoundField
 from django.forms.utils import flatatt
@@ -17,6 +19,7 @@ from django.template.base import NodeList, Parser, Token
 from django.template.context import Context
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
+from qrcode.image.svg import SvgPathImage
 
 from apps.core import charts, formatting, time_ranges
 from apps.core.paging import Page
@@ -73,6 +76,13 @@ def button(
 def copy(text: str, label: str = "Copy") -> dict[str, Any]:
     """An id or address with a button that copies it."""
     return {"text": text, "label": label}
+
+
+@register.inclusion_tag("core/components/qr.html")
+def qr(text: str, label: str) -> dict[str, Any]:
+    """`text` as a QR code, on white in both themes because cameras need it so."""
+    drawing = qrcode.make(text, image_factory=SvgPathImage).to_string()
+    return {"source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}", "label": label}
 
 
 @register.simple_block_tag

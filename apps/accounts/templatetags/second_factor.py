@@ -1,0 +1,26 @@
+"""What the pages of the second factor ask: where passkeys work, and whether recovery codes run out."""
+
+from __future__ import annotations
+
+from django import template
+from django.template.context import Context
+
+from apps.accounts import passkeys, second_factor
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def passkeys_work_here(context: Context) -> bool:
+    return passkeys.work_here(context["request"])
+
+
+@register.simple_tag(takes_context=True)
+def passkeys_elsewhere(context: Context) -> str:
+    """The address of this page where they work; empty where there is none."""
+    return passkeys.same_page_elsewhere(context["request"])
+
+
+@register.filter
+def is_few(codes_left: int) -> bool:
+    return codes_left <= second_factor.FEW_CODES
