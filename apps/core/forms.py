@@ -28,7 +28,7 @@ class EditForm(forms.Form):
     as from a script, the edit goes on.
     """
 
-    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    seen = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"id": False}))
 
     def __init__(self, *args: Any, row: models.Model, initial: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         self.row = row
@@ -43,7 +43,7 @@ class EditForm(forms.Form):
 
     def require_unchanged(self) -> None:
         """Lock the row until the transaction ends, and bring it up to date. Raises `ChangedMeanwhile`, `NotFound`."""
-        rows: Any = type(self.row)._default_manager.select_for_update(of=("self",))  # type: ignore[attr-defined]
+        rows: Any = type(self.row)._default_manager.select_for_update(of=("self",))
         try:
             self.row.refresh_from_db(from_queryset=rows)
         except ObjectDoesNotExist:
@@ -60,8 +60,10 @@ class EditForm(forms.Form):
 
     def _show_as_seen(self) -> None:
         """What is there now has been shown when this form comes back, so that saving it again is meant."""
-        self.data = self.data.copy()
-        self.data[self.add_prefix("seen")] = self._tag()
+        data: Any = self.data
+        typed = data.copy()
+        typed[self.add_prefix("seen")] = self._tag()
+        self.data = typed
 
     def _now(self) -> str:
         """Each column that is not what was typed, as it is now."""

@@ -8,7 +8,9 @@ from django import forms
 from django.conf import settings
 
 from apps.core.formatting import format_bytes
+from apps.core.forms import EditForm
 from apps.datasets.services import Source
+from apps.organizations.forms.projects import ProjectField
 
 
 class SourceForm(forms.Form):
@@ -47,7 +49,8 @@ class DatasetForm(SourceForm):
     description = forms.CharField(
         required=False, max_length=2000, label="Description", widget=forms.Textarea(attrs={"rows": 2})
     )
-    field_order = ("file", "url", "name", "description")
+    project = ProjectField()
+    field_order = ("file", "url", "name", "description", "project")
 
     def clean(self) -> dict[str, Any]:
         given = super().clean()
@@ -57,6 +60,7 @@ class DatasetForm(SourceForm):
         return given
 
 
-class DescriptionForm(forms.Form):
+class DescriptionForm(EditForm):
     name = forms.CharField(max_length=80)
     description = forms.CharField(required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 4}))
+    project = ProjectField()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -17,10 +17,12 @@ from django.db.models.functions import Now
 from apps.audit import services as audit
 from apps.core import live, outbound, storage
 from apps.core.actors import Actor
+from apps.core.changes import apply_changes
 from apps.datasets import csv_lines, errors
 from apps.datasets.enums import VersionStatus
 from apps.datasets.models import Column, Dataset, DatasetVersion
 from apps.jobs import services as jobs
+from apps.organizations.models import Project
 
 if TYPE_CHECKING:  # polars takes a while to import, and the web process seldom needs it
     from apps.datasets.profiling import ColumnProfile
@@ -34,9 +36,11 @@ Source = File | str
 
 
 @transaction.atomic
-def create_dataset(name: str, source: Source, *, by: Actor, description: str = "") -> DatasetVersion:
+def create_dataset(
+    name: str, source: Source, *, by: Actor, description: str = "", project: Project | None = None
+) -> DatasetVersion:
     """A new dataset with its first version, which a job reads. Raises `DatasetNameTaken` and as `add_version`."""
-    dataset = Dataset(name=name, description=description, created_by_label=by.label)
+    dataset = Dataset(name=name, description=description, project=project, created_by_label=by.label)
     _save_named(dataset)
     audit.record(by, "dataset.created", dataset, {"name": name})
     return add_version(dataset, source, by=by)
@@ -208,16 +212,16 @@ def fail_version(version: DatasetVersion, code: str, message: str) -> DatasetVer
     return version
 
 
+class DatasetChanges(TypedDict, total=False):
+    name: str
+    description: str
+    project: Project | None
+
+
 @transaction.atomic
-def update_dataset(dataset: Dataset, *, by: Actor, name: str | None = None, description: str | None = None) -> Dataset:
-    """Rename or describe a dataset. Raises `DatasetNameTaken`."""
-    wanted = {"name": name, "description": description}
-    changes: dict[str, list[str]] = {}
-    for field, new in wanted.items():
-        if new is not None and new != getattr(dataset, field):
-            changes[field] = [getattr(dataset, field), new]
-            setattr(dataset, field, new)
-    if changes:
+def update_dataset(dataset: Dataset, *, by: Actor, **wanted: Unpack[DatasetChanges]) -> Dataset:
+    """Rename, describe or label a dataset. Raises `DatasetNameTaken`."""
+    if changes := apply_changes(dataset, wanted):
         _save_named(dataset)
         audit.record(by, "dataset.updated", dataset, changes)
         live.publish("datasets")

@@ -13,26 +13,28 @@ from apps.core import http, paging
 from apps.core.downloads import Download
 from apps.core.errors import NotFound
 from apps.core.formatting import format_bytes
-from apps.core.forms import submit
+from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
 from apps.datasets import downloads, errors, queries, services
 from apps.datasets.forms import DatasetForm, DescriptionForm, SourceForm
 from apps.datasets.models import Dataset, DatasetVersion
+from apps.organizations import labels
 
 TABS = ("rows", "columns", "versions", "activity")
 
 
 @http.page("datasets.read", methods=["GET", "HEAD"])
 def dataset_list(request: Request) -> HttpResponse:
-    search = request.GET.get("q", "").strip()
-    datasets = Dataset.objects.with_totals().with_latest_version()
+    search, project = request.GET.get("q", "").strip(), request.GET.get("project", "")
+    datasets = labels.in_project(Dataset.objects.with_totals().with_latest_version().select_related("project"), project)
     if search:
         datasets = datasets.named_like(search)
     page = paging.newest_first(datasets, request.GET.get("cursor", ""))
     context = {
         "page": page,
-        "search": search,
-        "is_empty": not page.rows and not search and not page.previous_cursor,
+        "is_filtered": bool(search or project),
+        "is_empty": not page.rows and not (search or project) and not page.previous_cursor,
+        "projects": labels.project_counts(Dataset),
         "can_write": request.actor.can("datasets.write"),
         "form": DatasetForm(),
     }
@@ -78,7 +80,7 @@ def _go_to_dataset(request: Request, dataset_id: UUID, query: str = "") -> HttpR
 @http.page("datasets.read", methods=["GET", "HEAD"])
 def dataset_detail(request: Request, dataset_id: UUID) -> HttpResponse:
     """A dataset at one of its versions: `?version=<number>`, the newest one unless told."""
-    dataset = get_object_or_404(Dataset.objects.with_totals(), pk=dataset_id)
+    dataset = get_object_or_404(Dataset.objects.with_totals().select_related("project"), pk=dataset_id)
     version = _chosen_version(dataset, request.GET.get("version", ""))
     tab = request.GET.get("tab")
     tab = tab if tab in TABS else TABS[0]
@@ -142,9 +144,9 @@ def _job_actions(request: Request, version: DatasetVersion | None) -> dict[str, 
 @http.page("datasets.write")
 def dataset_edit(request: Request, dataset_id: UUID) -> HttpResponse:
     dataset = get_object_or_404(Dataset, pk=dataset_id)
-    form = DescriptionForm(request.POST or None, initial={"name": dataset.name, "description": dataset.description})
+    form = DescriptionForm(request.POST or None, row=dataset)
     if request.method == "POST":
-        updated = submit(form, lambda **given: services.update_dataset(dataset, **given, by=request.actor))
+        updated = submit_edit(form, lambda **given: services.update_dataset(dataset, **given, by=request.actor))
         if updated is not None:
             return _go_to_dataset(request, dataset.pk)
     status = 422 if form.errors else 200

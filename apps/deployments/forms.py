@@ -5,8 +5,10 @@ from typing import Any, cast
 
 from django import forms
 
+from apps.core.forms import EditForm
 from apps.deployments import queries
 from apps.deployments.models import MAX_REPLICAS, NAME, Deployment
+from apps.organizations.forms.projects import ProjectField
 from apps.registry.models import ModelVersion
 
 
@@ -36,6 +38,7 @@ class DeploymentForm(forms.Form):
     replica_count = ReplicaCountField(
         label="Replicas", initial=1, help_text="Each is one process that answers one call at a time."
     )
+    project = ProjectField(empty_label="The model's project")
 
     def __init__(self, *args: Any, version: ModelVersion | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,22 +53,23 @@ class DeploymentForm(forms.Form):
         return given
 
 
-class ScaleForm(forms.Form):
+class ScaleForm(EditForm):
     replica_count = ReplicaCountField(label="Replicas")
 
-    def __init__(self, *args: Any, deployment: Deployment, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "initial": {"replica_count": deployment.replica_count}})
+
+class LabelForm(EditForm):
+    project = ProjectField()
 
 
-class VersionForm(forms.Form):
+class VersionForm(EditForm):
     model_version = VersionField(
         label="Model version",
         help_text="The version before answers until the new one's replicas are all ready.",
     )
 
-    def __init__(self, *args: Any, deployment: Deployment, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "initial": {"model_version": deployment.model_version_id}})
-        versions = queries.deployable_versions().filter(model=deployment.model_version.model_id)
+    def __init__(self, *args: Any, row: Deployment, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        versions = queries.deployable_versions().filter(model=row.model_version.model_id)
         cast("VersionField", self.fields["model_version"]).queryset = versions
 
 

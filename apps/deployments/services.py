@@ -11,10 +11,12 @@ from django.db.models import F, Sum
 from apps.audit import services as audit
 from apps.core import live, snapshots, tenancy
 from apps.core.actors import Actor
+from apps.core.changes import apply_changes
 from apps.core.errors import NotFound
 from apps.deployments import errors
 from apps.deployments.enums import DeploymentStatus
 from apps.deployments.models import MAX_REPLICAS, NAME, Deployment
+from apps.organizations.models import Project
 from apps.registry.models import ModelVersion
 
 # All deployments of one organization together: replicas are processes on shared machines.
@@ -22,9 +24,13 @@ MAX_REPLICAS_TOGETHER = 24
 
 
 @transaction.atomic
-def create_deployment(name: str, model_version: ModelVersion, *, replica_count: int = 1, by: Actor) -> Deployment:
-    """Ask for an endpoint. Raises `DeploymentNameInvalid`, `DeploymentNameTaken`, `ReplicaCountInvalid`,
-    `TooManyReplicas`."""
+def create_deployment(
+    name: str, model_version: ModelVersion, *, replica_count: int = 1, project: Project | None = None, by: Actor
+) -> Deployment:
+    """Ask for an endpoint, which carries its model's project unless another one is given.
+
+    Raises `DeploymentNameInvalid`, `DeploymentNameTaken`, `ReplicaCountInvalid`, `TooManyReplicas`.
+    """
     _require_name(name)
     _require_room(replica_count)
     deployment = Deployment(
@@ -32,6 +38,7 @@ def create_deployment(name: str, model_version: ModelVersion, *, replica_count: 
         model_version=model_version,
         serving_version=model_version,
         replica_count=replica_count,
+        project=project or model_version.model.project,
         status=_status_before_work(replica_count),
         created_by_label=by.label[:200],
     )
@@ -87,6 +94,17 @@ def change_model_version(deployment: Deployment, model_version: ModelVersion, *,
     if deployment.model_version.model_id != model_version.model_id:
         raise errors.OtherModel(field="model_version", name=deployment.name, model=deployment.model_version.model.name)
     return _change(deployment, by, "deployment.version_changed", model_version=model_version)
+
+
+@transaction.atomic
+def label_deployment(deployment: Deployment, project: Project | None, *, by: Actor) -> Deployment:
+    """Give it another project as its label, or none. What is served does not change."""
+    deployment = _locked(deployment)
+    if changes := apply_changes(deployment, {"project": project}):
+        deployment.save(update_fields=["project"])
+        audit.record(by, "deployment.labelled", deployment, changes)
+        live.publish("deployments")
+    return deployment
 
 
 @transaction.atomic

@@ -12,5 +12,6 @@ urlpatterns = [
     path("<uuid:deployment_id>/stop/", views.deployment_stop, name="deployment-stop"),
     path("<uuid:deployment_id>/scale/", views.deployment_scale, name="deployment-scale"),
     path("<uuid:deployment_id>/roll-out/", views.deployment_roll_out, name="deployment-roll-out"),
+    path("<uuid:deployment_id>/label/", views.deployment_label, name="deployment-label"),
     path("<uuid:deployment_id>/delete/", views.deployment_delete, name="deployment-delete"),
 ]

@@ -10,11 +10,12 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from apps.core import http, paging
-from apps.core.forms import submit
+from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
 from apps.deployments import errors, queries, services
-from apps.deployments.forms import DeploymentForm, ScaleForm, VersionForm
+from apps.deployments.forms import DeploymentForm, LabelForm, ScaleForm, VersionForm
 from apps.deployments.models import Deployment
+from apps.organizations import labels
 from apps.registry.models import ModelVersion
 
 TABS = ("overview", "use", "settings")
@@ -22,11 +23,12 @@ TABS = ("overview", "use", "settings")
 
 @http.page("deployments.read", methods=["GET", "HEAD"])
 def deployment_list(request: Request) -> HttpResponse:
-    deployments = Deployment.objects.with_replicas()
+    deployments = labels.in_project(Deployment.objects.with_replicas(), request.GET.get("project", ""))
     if status := request.GET.get("status"):
         deployments = deployments.filter(status=status)
     page = paging.newest_first(deployments, request.GET.get("cursor", ""))
-    context = {"page": page, "statuses": queries.status_counts()}
+    projects = labels.project_counts(Deployment)
+    context = {"page": page, "statuses": queries.status_counts(), "projects": projects}
     return render(request, "deployments/deployment_list.html", context)
 
 
@@ -59,8 +61,8 @@ def deployment_stop(request: Request, deployment_id: UUID) -> HttpResponse:
 @http.page("deployments.write", methods=["POST"])
 def deployment_scale(request: Request, deployment_id: UUID) -> HttpResponse:
     deployment = _deployment(deployment_id)
-    form = ScaleForm(request.POST, deployment=deployment)
-    if submit(form, lambda **given: services.scale_deployment(deployment, **given, by=request.actor)):
+    form = ScaleForm(request.POST, row=deployment)
+    if submit_edit(form, lambda **given: services.scale_deployment(deployment, **given, by=request.actor)):
         return _go_to(request, deployment)
     return _detail(request, deployment, "settings", scale_form=form)
 
@@ -68,10 +70,19 @@ def deployment_scale(request: Request, deployment_id: UUID) -> HttpResponse:
 @http.page("deployments.write", methods=["POST"])
 def deployment_roll_out(request: Request, deployment_id: UUID) -> HttpResponse:
     deployment = _deployment(deployment_id)
-    form = VersionForm(request.POST, deployment=deployment)
-    if submit(form, lambda **given: services.change_model_version(deployment, **given, by=request.actor)):
+    form = VersionForm(request.POST, row=deployment)
+    if submit_edit(form, lambda **given: services.change_model_version(deployment, **given, by=request.actor)):
         return _go_to(request, deployment)
     return _detail(request, deployment, "settings", version_form=form)
+
+
+@http.page("deployments.write", methods=["POST"])
+def deployment_label(request: Request, deployment_id: UUID) -> HttpResponse:
+    deployment = _deployment(deployment_id)
+    form = LabelForm(request.POST, row=deployment)
+    if submit_edit(form, lambda **given: services.label_deployment(deployment, **given, by=request.actor)):
+        return _go_to(request, deployment)
+    return _detail(request, deployment, "settings", label_form=form)
 
 
 @http.page("deployments.write", methods=["POST"])
@@ -102,7 +113,8 @@ def _tab_context(deployment: Deployment, tab: str) -> dict[str, Any]:
     if tab == "use":
         return {"snippets": queries.deployment_snippets(deployment)}
     if tab == "settings":
-        return {"scale_form": ScaleForm(deployment=deployment), "version_form": VersionForm(deployment=deployment)}
+        forms = {"scale_form": ScaleForm, "version_form": VersionForm, "label_form": LabelForm}
+        return {name: form(row=deployment) for name, form in forms.items()}
     return {}
 
 

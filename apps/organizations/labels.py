@@ -6,7 +6,7 @@ The apps whose rows carry labels stand above this one, so they are known here by
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 
 from apps.organizations.models import Project
 
-Row = TypeVar("Row", bound=Model)
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def uses_of(project: Project) -> list[Use]:
     return [Use(kind, getattr(project, kind.relation).count()) for kind in KINDS]
 
 
-def in_project(rows: QuerySet[Row], text: str) -> QuerySet[Row]:
+def in_project(rows: Rows, text: str) -> Rows:
     """The rows that carry the project whose id is `text`; all of them when nothing is asked."""
     if not text:
         return rows
@@ -71,6 +71,7 @@ def projects_with_counts() -> QuerySet[Project]:
 
 
 def _count(kind: Kind) -> Coalesce:
-    carriers = Project._meta.get_field(kind.relation).related_model._default_manager.filter(project=OuterRef("pk"))
-    counted = carriers.order_by().values("project").annotate(count=Count("id")).values("count")
+    carrier: Any = Project._meta.get_field(kind.relation).related_model
+    carried = carrier.objects.filter(project=OuterRef("pk"))
+    counted = carried.order_by().values("project").annotate(count=Count("id")).values("count")
     return Coalesce(Subquery(counted), 0)

@@ -17,9 +17,8 @@ from apps.registry.models import FeatureImportance, Model, ModelVersion
 def models_with_latest_version() -> QuerySet[Model]:
     """Each model with its `version_count` and, in `latest_versions`, the newest one with its metrics."""
     newest = ModelVersion.objects.order_by("model_id", "-number").distinct("model_id").prefetch_related("metrics")
-    return Model.objects.annotate(version_count=Count("versions")).prefetch_related(
-        Prefetch("versions", queryset=newest, to_attr="latest_versions")
-    )
+    models = Model.objects.annotate(version_count=Count("versions")).select_related("project")
+    return models.prefetch_related(Prefetch("versions", queryset=newest, to_attr="latest_versions"))
 
 
 def task_counts() -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from django.db import transaction
@@ -15,7 +15,9 @@ from django.db.models import Max
 from apps.audit import services as audit
 from apps.core import live, storage
 from apps.core.actors import Actor
+from apps.core.changes import apply_changes
 from apps.datasets.models import DatasetVersion
+from apps.organizations.models import Project
 from apps.registry import errors
 from apps.registry.models import FeatureImportance, Metric, Model, ModelVersion
 
@@ -42,7 +44,8 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """What training hands over to be registered. `metrics` begin with the one that decided."""
+    """What training hands over to be registered. `metrics` begin with the one that decided; `project` labels a model
+    that is made by it."""
 
     model_name: str
     task: str
@@ -56,6 +59,7 @@ class TrainedModel:
     importances: Mapping[str, float]
     compared_row_count: int
     largest_difference: float
+    project: Project | None = None
 
 
 def store_artifact(onnx: bytes) -> Artifact:
@@ -71,7 +75,7 @@ def register_version(trained: TrainedModel, *, by: Actor) -> ModelVersion:
 
     Raises `ModelTaskDiffers`.
     """
-    model = _model_for_update(trained.model_name, trained.task)
+    model = _model_for_update(trained.model_name, trained.task, trained.project)
     if registered := ModelVersion.objects.filter(training_run_id=trained.training_run_id).first():
         return registered
     version = _add_version(model, trained)
@@ -93,9 +97,9 @@ def _task_differs(model: Model, task: str) -> errors.ModelTaskDiffers:
     return errors.ModelTaskDiffers(field="model_name", name=model.name, existing=model.task, task=task)
 
 
-def _model_for_update(name: str, task: str) -> Model:
+def _model_for_update(name: str, task: str, project: Project | None) -> Model:
     """The model of that name, made if need be, locked until the transaction ends: numbers are given one by one."""
-    Model.objects.get_or_create(name=name, defaults={"task": task})
+    Model.objects.get_or_create(name=name, defaults={"task": task, "project": project})
     model = Model.objects.select_for_update().get(name=name)
     if model.task != task:
         raise _task_differs(model, task)
@@ -130,10 +134,16 @@ def _add_version(model: Model, trained: TrainedModel) -> ModelVersion:
     return version
 
 
+class ModelChanges(TypedDict, total=False):
+    description: str
+    project: Project | None
+
+
 @transaction.atomic
-def describe_model(model: Model, description: str, *, by: Actor) -> Model:
-    """Say what a model is for."""
-    before, model.description = model.description, description
-    model.save(update_fields=["description"])
-    audit.record(by, "model.described", model, {"description": [before, description]})
+def update_model(model: Model, *, by: Actor, **wanted: Unpack[ModelChanges]) -> Model:
+    """Say what a model is for, or label it."""
+    if changes := apply_changes(model, wanted):
+        model.save(update_fields=list(changes))
+        audit.record(by, "model.updated", model, changes)
+        live.publish("models")
     return model

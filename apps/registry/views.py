@@ -12,11 +12,12 @@ from django.urls import reverse
 
 from apps.core import http, paging
 from apps.core.downloads import Download
-from apps.core.forms import submit
+from apps.core.forms import submit_edit
 from apps.core.http import Request
+from apps.organizations import labels
 from apps.registry import downloads, queries, services
 from apps.registry.enums import TaskName
-from apps.registry.forms import DescriptionForm
+from apps.registry.forms import ModelForm
 from apps.registry.models import Model, ModelVersion
 
 VERSION_TABS = ("overview", "signature", "use")
@@ -24,7 +25,8 @@ VERSION_TABS = ("overview", "signature", "use")
 
 @http.page("models.read", methods=["GET", "HEAD"])
 def model_list(request: Request) -> HttpResponse:
-    models = queries.models_with_latest_version()
+    project = request.GET.get("project", "")
+    models = labels.in_project(queries.models_with_latest_version(), project)
     if task := request.GET.get("task"):
         models = models.filter(task=task)
     if search := request.GET.get("q", "").strip():
@@ -32,7 +34,7 @@ def model_list(request: Request) -> HttpResponse:
     context = {
         "page": paging.newest_first(models, request.GET.get("cursor", "")),
         "tasks": [(task, TaskName(task).label, count) for task, count in queries.task_counts()],
-        "is_filtered": bool(task or search),
+        "projects": labels.project_counts(Model),
     }
     return render(request, "registry/model_list.html", context)
 
@@ -52,11 +54,10 @@ def model_detail(request: Request, model_id: UUID) -> HttpResponse:
 @http.page("models.write")
 def model_edit(request: Request, model_id: UUID) -> HttpResponse:
     model = get_object_or_404(Model, pk=model_id)
-    form = DescriptionForm(request.POST or None, initial={"description": model.description})
-    describe = partial(services.describe_model, model, by=request.actor)
-    described = submit(form, describe) if request.method == "POST" else None
-    if described is not None:
-        return http.redirect(request, http.link(request.organization, "registry:model-detail", model.pk))
+    form = ModelForm(request.POST or None, row=model)
+    update = partial(services.update_model, model, by=request.actor)
+    if request.method == "POST" and (updated := submit_edit(form, update)):
+        return http.redirect(request, http.link(request.organization, "registry:model-detail", updated.pk))
     context = {"model": model, "form": form}
     return render(request, "registry/model_edit.html", context, status=422 if form.errors else 200)
 

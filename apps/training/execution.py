@@ -46,7 +46,7 @@ COST: Mapping[Algorithm, float] = {
 
 def execute(job: RunningJob) -> None:
     """Run to the registered model version. Trials that an earlier attempt finished are not repeated."""
-    run = TrainingRun.objects.select_related("dataset_version").get(pk=job.input["run_id"])
+    run = TrainingRun.objects.select_related("dataset_version", "project").get(pk=job.input["run_id"])
     planned = _planned(job, run)
     best = Contest(job, run, planned).winner()
     job.progress(COMPARED, f"Fitting {_label(best.algorithm)} on all rows")
@@ -155,4 +155,5 @@ def _trained(
         importances=fitted.importance,
         compared_row_count=comparison.rows,
         largest_difference=comparison.max_difference,
+        project=run.project,
     )

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from apps.datasets.models import DatasetVersion
+from apps.organizations.forms.projects import ProjectField
 from apps.registry.enums import TaskName
 from apps.training import queries
 from apps.training.enums import MAX_FOLDS, MIN_FOLDS, Candidate
@@ -28,6 +29,7 @@ class RunForm(forms.Form):
     folds = forms.IntegerField(
         min_value=MIN_FOLDS, max_value=MAX_FOLDS, initial=5, help_text="Each candidate is fitted once for each fold."
     )
+    project = ProjectField(help_text="The model that the run makes carries it too.")
 
     def __init__(self, *args: Any, version: DatasetVersion | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,3 +39,4 @@ class RunForm(forms.Form):
         if version is not None:
             self.initial.setdefault("dataset_version", version.pk)
             self.initial.setdefault("name", version.dataset.name)
+            self.initial.setdefault("project", version.dataset.project_id)

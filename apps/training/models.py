@@ -33,9 +33,7 @@ class TrainingRun(tenancy.TenantModel):
         default=5, validators=[MinValueValidator(MIN_FOLDS), MaxValueValidator(MAX_FOLDS)]
     )
     seed = models.PositiveIntegerField(default=0)
-    project = models.ForeignKey(
-        Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="training_runs"
-    )
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="training_runs")
     job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="training_run")
     model_version = models.OneToOneField(
         ModelVersion, null=True, on_delete=models.SET_NULL, related_name="training_run"

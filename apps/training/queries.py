@@ -11,6 +11,7 @@ from django.http import QueryDict
 
 from apps.core import charts
 from apps.datasets.models import DatasetVersion
+from apps.organizations import labels
 from apps.registry.enums import MetricName
 from apps.training.models import TrainingRun, Trial
 
@@ -53,7 +54,7 @@ def filtered(parameters: QueryDict) -> QuerySet[TrainingRun]:
         runs = runs.filter(job__status=status)
     if dataset := parameters.get("dataset"):
         runs = runs.filter(dataset_version__dataset=_uuid(dataset))
-    return runs
+    return labels.in_project(runs, parameters.get("project", ""))
 
 
 def status_counts() -> list[tuple[str, str, int]]:

@@ -8,8 +8,8 @@ from apps.training.enums import TrialStatus
 
 class TrainingRunQuerySet(TenantQuerySet):
     def with_context(self) -> Self:
-        """Each run with its job, its dataset, and the model version it led to."""
-        return self.select_related("job", "dataset_version__dataset", "model_version__model")
+        """Each run with its job, its dataset, its project, and the model version it led to."""
+        return self.select_related("job", "dataset_version__dataset", "model_version__model", "project")
 
 
 class TrialQuerySet(TenantQuerySet):

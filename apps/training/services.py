@@ -13,6 +13,7 @@ from apps.core.actors import Actor
 from apps.datasets.models import Column, DatasetVersion
 from apps.jobs import services as jobs
 from apps.jobs.models import Job
+from apps.organizations.models import Project
 from apps.registry import services as registry
 from apps.training import errors, refusals
 from apps.training.enums import JOB_KIND, UNDER_WAY, UNPREDICTABLE_KINDS, Candidate, TrialStatus
@@ -33,6 +34,7 @@ class NewRun:
     folds: int = 5
     seed: int = 0
     model_name: str = ""
+    project: Project | None = None
 
 
 @transaction.atomic
@@ -48,6 +50,7 @@ def create_run(new: NewRun, *, by: Actor) -> TrainingRun:
         candidates=[name for name in Candidate.values if name in new.candidates],
         folds=new.folds,
         seed=new.seed,
+        project=new.project,
     )
     run.job = jobs.submit_job(JOB_KIND, {"run_id": str(run.pk)}, by=by, label=f"Train {run.name}", subject=run)
     run.save()

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from apps.core import http, paging
 from apps.core.forms import submit
 from apps.core.http import Request
+from apps.organizations import labels
 from apps.training import queries, services
 from apps.training.forms import RunForm
 from apps.training.models import TrainingRun
@@ -25,6 +26,7 @@ def run_list(request: Request) -> HttpResponse:
     context = {
         "page": page,
         "statuses": queries.status_counts(),
+        "projects": labels.project_counts(TrainingRun),
         "example": queries.create_example(),
         "topics": ["training-runs", "jobs", *(f"job:{run.job_id}" for run in page.rows if not run.job.is_finished)],
     }

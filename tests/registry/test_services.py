@@ -93,6 +93,6 @@ def test_versions_registered_at_the_same_time_get_different_numbers(trained: ser
 
 def test_describing_a_model_is_told_to_the_trail(trained: services.TrainedModel, actor: Any) -> None:
     model = services.register_version(trained, by=SYSTEM).model
-    services.describe_model(model, "Who is about to leave.", by=actor)
+    services.update_model(model, description="Who is about to leave.", by=actor)
     assert Model.objects.get().description == "Who is about to leave."
-    assert AuditEntry.objects.get(action="model.described").changes == {"description": ["", "Who is about to leave."]}
+    assert AuditEntry.objects.get(action="model.updated").changes == {"description": ["", "Who is about to leave."]}

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from apps.datasets import errors
 from apps.datasets.models import Column, Dataset, DatasetVersion
 from apps.datasets.services import Source
+from apps.organizations.api.serializers.projects import LabelField
 
 MAX_ROWS = 1000
 MAX_OFFSET = 1_000_000
@@ -110,6 +111,7 @@ class DatasetSerializer(serializers.ModelSerializer):
             "id",
             "name",
             "description",
+            "project",
             "version_count",
             "size_bytes",
             "latest_version",
@@ -142,11 +144,13 @@ class NewVersionSerializer(serializers.Serializer):
 class NewDatasetSerializer(NewVersionSerializer):
     name = serializers.CharField(max_length=80)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True, default="")
+    project = LabelField()
 
 
 class DatasetChangesSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=80, required=False)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    project = LabelField()
 
 
 class RowsQuerySerializer(serializers.Serializer):

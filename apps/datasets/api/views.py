@@ -24,7 +24,8 @@ class DatasetsApi(ModelApi):
     permission_area = "datasets"
     queryset = Dataset.objects.with_totals().with_latest_version()
     serializer_class = serializers.DatasetSerializer
-    filterset_fields = ["name"]
+    filterset_fields = ["name", "project"]
+    edited_fields = ("name", "description", "project")
 
     @extend_schema(
         request={

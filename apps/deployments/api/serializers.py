@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from apps.deployments import queries
 from apps.deployments.models import MAX_REPLICAS, Deployment, Replica
+from apps.organizations.api.serializers.projects import LabelField
 from apps.registry.models import ModelVersion
 
 
@@ -51,6 +52,7 @@ class DeploymentSerializer(serializers.ModelSerializer):
             "replica_count",
             "ready_replica_count",
             "is_stopped",
+            "project",
             "url",
             "replicas",
             "created_by_label",
@@ -65,8 +67,10 @@ class NewDeploymentSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=63)
     model_version = serializers.PrimaryKeyRelatedField(queryset=ModelVersion.objects.all())
     replica_count = serializers.IntegerField(min_value=0, max_value=MAX_REPLICAS, default=1)
+    project = LabelField(help_text="The model's project unless given.")
 
 
 class DeploymentChangeSerializer(serializers.Serializer):
     model_version = serializers.PrimaryKeyRelatedField(queryset=ModelVersion.objects.all(), required=False)
     replica_count = serializers.IntegerField(min_value=0, max_value=MAX_REPLICAS, required=False)
+    project = LabelField()

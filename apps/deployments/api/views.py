@@ -21,7 +21,8 @@ class DeploymentApi(ModelApi):
     permission_area = "deployments"
     queryset = Deployment.objects.with_replicas()
     serializer_class = serializers.DeploymentSerializer
-    filterset_fields = ["name", "status", "model_version"]
+    filterset_fields = ["name", "status", "model_version", "project"]
+    edited_fields = ("model_version", "replica_count", "project")
 
     @extend_schema(request=serializers.NewDeploymentSerializer, responses={201: serializers.DeploymentSerializer})
     def create(self, request: Request) -> Response:
@@ -33,7 +34,7 @@ class DeploymentApi(ModelApi):
 
     @extend_schema(request=serializers.DeploymentChangeSerializer, responses=serializers.DeploymentSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Scale it, or roll out another version."""
+        """Scale it, roll out another version, or label it."""
         form = serializers.DeploymentChangeSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         deployment, changes = self.get_object(), form.validated_data
@@ -41,6 +42,8 @@ class DeploymentApi(ModelApi):
             deployment = services.scale_deployment(deployment, changes["replica_count"], by=self.actor)
         if "model_version" in changes:
             deployment = services.change_model_version(deployment, changes["model_version"], by=self.actor)
+        if "project" in changes:
+            deployment = services.label_deployment(deployment, changes["project"], by=self.actor)
         return self._shown(deployment)
 
     @extend_schema(responses={204: None})

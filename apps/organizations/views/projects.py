@@ -46,8 +46,8 @@ def project_edit(request: Request, project_id: UUID) -> HttpResponse:
     project = get_object_or_404(Project, pk=project_id)
     form = ProjectForm(request.POST or None, row=project)
     update = partial(services.update_project, project, by=request.actor)
-    if request.method == "POST" and submit_edit(form, update):
-        return _go_to(request, project)
+    if request.method == "POST" and (updated := submit_edit(form, update)):
+        return _go_to(request, updated)
     context = {"project": project, "form": form}
     return render(request, "organizations/project_edit.html", context, status=422 if form.errors else 200)
 

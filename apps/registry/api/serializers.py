@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.organizations.api.serializers.projects import LabelField
 from apps.registry.models import FeatureImportance, Metric, Model, ModelVersion
 
 
@@ -84,7 +85,7 @@ class ModelSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Model
-        fields = ["id", "name", "task", "description", "version_count", "latest_version", "created_at"]
+        fields = ["id", "name", "task", "description", "project", "version_count", "latest_version", "created_at"]
 
     @extend_schema_field(ModelVersionSummarySerializer(allow_null=True))
     def get_latest_version(self, model: Model) -> dict[str, Any] | None:
@@ -92,5 +93,6 @@ class ModelSerializer(serializers.ModelSerializer):
         return None if version is None else ModelVersionSummarySerializer(version).data
 
 
-class DescriptionSerializer(serializers.Serializer):
-    description = serializers.CharField(max_length=2000, allow_blank=True)
+class ModelChangesSerializer(serializers.Serializer):
+    description = serializers.CharField(max_length=2000, allow_blank=True, required=False)
+    project = LabelField()

@@ -19,14 +19,14 @@ class ModelsApi(ModelApi):
     permission_area = "models"
     queryset = queries.models_with_latest_version()
     serializer_class = serializers.ModelSerializer
-    filterset_fields = ["name", "task"]
+    filterset_fields = ["name", "task", "project"]
+    edited_fields = ("description", "project")
 
-    @extend_schema(request=serializers.DescriptionSerializer, responses=serializers.ModelSerializer)
+    @extend_schema(request=serializers.ModelChangesSerializer, responses=serializers.ModelSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        model = self.get_object()
-        form = serializers.DescriptionSerializer(data=request.data)
+        form = serializers.ModelChangesSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        services.describe_model(model, form.validated_data["description"], by=self.actor)
+        model = services.update_model(self.get_object(), by=self.actor, **form.validated_data)
         return Response(self.get_serializer(model).data)
 
 

@@ -10,4 +10,4 @@ class TrainingRunFilter(filters.FilterSet):
 
     class Meta:
         model = TrainingRun
-        fields = ["name", "dataset_version", "status", "dataset"]
+        fields = ["name", "dataset_version", "status", "dataset", "project"]

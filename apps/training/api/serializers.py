@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.datasets.models import DatasetVersion
+from apps.organizations.api.serializers.projects import LabelField
 from apps.registry.enums import TaskName
 from apps.training.enums import MAX_FOLDS, MIN_FOLDS, Candidate
 from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
@@ -61,6 +62,7 @@ class TrainingRunSerializer(serializers.ModelSerializer):
             "candidates",
             "folds",
             "seed",
+            "project",
             "job",
             "model_version",
             "created_at",
@@ -88,6 +90,7 @@ class NewTrainingRunSerializer(serializers.Serializer):
     candidates = serializers.MultipleChoiceField(choices=Candidate.choices, required=False, allow_empty=False)
     folds = serializers.IntegerField(min_value=MIN_FOLDS, max_value=MAX_FOLDS, default=5)
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
+    project = LabelField()
 
     def new_run(self) -> NewRun:
         values: dict[str, Any] = {**self.validated_data}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from apps.organizations.models import Project
@@ -25,5 +27,5 @@ class ProjectChangesSerializer(serializers.Serializer):
 class LabelField(serializers.PrimaryKeyRelatedField):
     """The project that a thing carries as its label; null for none."""
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(queryset=Project.objects.all(), required=False, allow_null=True, **kwargs)
