@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
 from apps.accounts.api.views import key_set
+from apps.accounts.urls import urlpatterns as account_urls
 
 # One login for everybody: limited by account and address, which the admin's own is not.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -44,6 +45,8 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     path("api/redoc/", SpectacularRedocView.as_view(url_name="api-schema"), name="api-redoc"),
     path("o/<slug:organization_slug>/", include(organization_pages)),
+    path("", include("apps.organizations.root_urls")),
+    path("", include("apps.console.status.urls")),
     path("", include("apps.console.root_urls")),
 ]
 

@@ -8,6 +8,7 @@ def schedules(settings: Any) -> dict[str, dict[str, Any]]:
         "publish-lost-snapshots": every(5.0, "console.publish_lost_snapshots"),
         "publish-late-snapshots": every(60.0, "console.publish_late_snapshots"),
         "forget-old-answers": every(3600.0, "console.forget_old_answers"),
+        "forget-old-sessions": every(86400.0, "accounts.forget_old"),
     }
 
 

@@ -1,8 +1,12 @@
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.utils.html import format_html, urlize
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from apps.accounts.models import User
+from apps.accounts import mail
+from apps.accounts.models import KeptMail, User
+from apps.core.admin import ConsoleAdmin
 
 admin.site.unregister(Group)
 
@@ -20,3 +24,26 @@ class UserAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: object, obj: object = None) -> bool:
         return False
+
+
+@admin.register(KeptMail)
+class KeptMailAdmin(ConsoleAdmin):
+    """The mails that no server took. Whoever reads them can follow their links: this is the operator's mailbox."""
+
+    list_display = ["subject", "recipients", "created_at"]
+    ordering = ["-created_at"]
+    search_fields = ["subject"]
+    fields = ["recipients", "subject", "created_at", "text"]
+    readonly_fields = fields
+
+    def get_readonly_fields(self, request: object, obj: object = None) -> list[str]:
+        return self.fields
+
+    @admin.display(description="To")
+    def recipients(self, row: KeptMail) -> str:
+        return ", ".join(row.to)
+
+    @admin.display(description="Text")
+    def text(self, row: KeptMail) -> SafeString:
+        text = urlize(mail.text_of(row), nofollow=True, autoescape=True)
+        return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', text)

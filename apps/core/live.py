@@ -6,14 +6,16 @@ after the next one.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 import redis
 from django.conf import settings
 from django.db import transaction
 
-from apps.core.live_channel import publish_raw
+from apps.core.live_channel import disconnect_raw, publish_raw
 from apps.core.tenancy import current_tenant_id
 
 
@@ -29,6 +31,17 @@ def _publish_quietly(organization_id: UUID, topic: str, event: str) -> None:
     except redis.RedisError:
         # A page that misses this catches up when its socket reconnects.
         return
+
+
+def disconnect(user_id: Any) -> None:
+    """Close the person's open sockets after the commit. A page that may still hear comes back by itself."""
+    transaction.on_commit(lambda: _disconnect_quietly(user_id))
+
+
+def _disconnect_quietly(user_id: Any) -> None:
+    # Messages carry no data, so a socket that could not be told learns nothing but that something changed.
+    with suppress(redis.RedisError):
+        disconnect_raw(_client(), user_id)
 
 
 @cache

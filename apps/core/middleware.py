@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.http import HttpResponse
 
 from apps.core import request_ids
+from apps.core.addresses import client_address
 from apps.core.errors import DomainError
 from apps.core.http import Request
 from apps.core.refusals import refusal
 
 GetResponse = Callable[[Request], HttpResponse]
+
+
+class ClientAddressMiddleware:
+    """Sets REMOTE_ADDR to the client behind our proxies (TRUSTED_PROXIES), so that nobody else reads their headers."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Request) -> HttpResponse:
+        peer, claims = request.META.get("REMOTE_ADDR") or "", request.META.get("HTTP_X_FORWARDED_FOR", "")
+        request.META["REMOTE_ADDR"] = client_address(peer, claims, settings.TRUSTED_PROXIES)
+        return self.get_response(request)
 
 
 class RequestIdMiddleware:

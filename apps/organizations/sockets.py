@@ -7,10 +7,10 @@ from typing import Any
 from channels.db import database_sync_to_async
 
 from apps.core import tenancy
-from apps.core.errors import NotFound
+from apps.core.errors import DomainError
 from apps.organizations import queries
 
-NOT_FOUND = {"type": "websocket.close", "code": 4404}
+NOT_FOUND = 4404  # close code: there is nothing to hear here, and asking again does not help
 
 
 class TenantSocketMiddleware:
@@ -23,17 +23,26 @@ class TenantSocketMiddleware:
         slug = scope["url_route"]["kwargs"]["organization_slug"]
         membership = await database_sync_to_async(_membership)(scope["user"], slug)
         if membership is None:
-            await send(NOT_FOUND)
+            await _turn_away(receive, send)
             return
         organization_id = membership.organization_id
         with tenancy.scope(organization_id):
             await self.inner({**scope, "organization_id": organization_id}, receive, send)
 
 
+async def _turn_away(receive: Any, send: Any) -> None:
+    # Accepted first, because a browser is not told why a handshake was refused, and would try for ever.
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": NOT_FOUND})
+
+
 def _membership(user: Any, slug: str) -> Any:
     if not user.is_authenticated:
         return None
     try:
-        return queries.membership_in(user, slug)
-    except NotFound:
+        membership = queries.membership_in(user, slug)
+        queries.require_second_factor(membership)
+    except DomainError:
         return None
+    return membership

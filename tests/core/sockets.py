@@ -24,6 +24,12 @@ class Socket:
         await self.application.send_input({"type": "websocket.connect"})
         return (await self.application.receive_output(timeout=5))["type"] == "websocket.accept"
 
+    async def closed_with(self) -> int:
+        """The code that the application closes it with."""
+        message = await self.application.receive_output(timeout=5)
+        assert message["type"] == "websocket.close", message
+        return int(message["code"])
+
     async def send(self, content: Any) -> None:
         await self.application.send_input({"type": "websocket.receive", "text": json.dumps(content)})
 

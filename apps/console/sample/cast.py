@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from apps.accounts import services as accounts
 from apps.accounts.models import User
 from apps.core import tenancy
 from apps.core.actors import Actor
@@ -56,6 +57,7 @@ def _person(email: str) -> dict[str, str]:
     user = User.objects.filter(email=email).first() or User.objects.create_user(email)
     user.set_password(password)
     user.save()
+    accounts.confirm_address(user)
     return {"email": email, "password": password}
 
 

@@ -4,6 +4,7 @@
 const REFRESH_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
+const NOT_FOUND = 4404; // signed out, or no longer a member: asking again does not help
 
 const path = document.body.dataset.liveUrl;
 const badge = document.getElementById("stale");
@@ -66,11 +67,17 @@ function received(event) {
   else changed(new Set([message.topic]));
 }
 
-function closed() {
+function closed(event) {
+  if (event.code === NOT_FOUND) return turnedAway();
   failures += 1;
   badge.hidden = failures < 2 && !wasConnected;
   const longest = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS);
   setTimeout(connect, longest * (0.5 + Math.random() / 2));
+}
+
+function turnedAway() {
+  badge.lastChild.textContent = "Not live: reload the page";
+  badge.hidden = false;
 }
 
 function connect() {

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import forms as allauth
+from django import forms
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+
+from apps.accounts.models import User
+
+
+class SignupForm(allauth.SignupForm):
+    """Signing up costs and answers the same whether or not the address has an account."""
+
+    def try_save(self, request: HttpRequest) -> Any:
+        if self.account_already_exists:
+            make_password(self.cleaned_data["password1"])
+            return super().try_save(request)
+        try:
+            with transaction.atomic():
+                return super().try_save(request)
+        except IntegrityError:
+            # Somebody signed up with this address in the same moment.
+            self.account_already_exists = True
+            return super().try_save(request)
+
+
+class ProfileForm(forms.ModelForm):
+    class Meta:
+        model = User
+        fields = ["name"]
+        help_texts = {"name": "What others see beside your work. Without one they see your e-mail address."}

@@ -1,0 +1,102 @@
+"""Mails: rendered in our look, sent after the commit, and kept for the operator where no mail server is set."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import transaction
+from django.template.loader import render_to_string
+
+from apps.accounts.models import KeptMail
+from apps.core.sealing import seal, unseal
+
+LINK = re.compile(r"(?P<label>[^:\n]{3,60}):\s+(?P<url>https?://\S+)")
+
+
+def send(template: str, to: str, context: dict[str, Any]) -> None:
+    """Send `<template>_subject.txt` with `<template>_message.txt` to one person, once the transaction commits."""
+    send_on_commit(render(template, to, context))
+
+
+def send_on_commit(message: EmailMessage) -> None:
+    # Robust: a mail server that is away is logged as an error and does not undo what the mail tells of.
+    transaction.on_commit(message.send, robust=True)
+
+
+def render(template: str, to: str, context: dict[str, Any]) -> EmailMultiAlternatives:
+    """The mail as text and, from that text, as HTML."""
+    context = {**context, "email": to, "site_name": settings.SITE_NAME, "site_url": settings.PUBLIC_URL}
+    subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
+    text = render_to_string(f"{template}_message.txt", context).strip()
+    subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}"
+    message = EmailMultiAlternatives(subject, text, settings.DEFAULT_FROM_EMAIL, [to])
+    page = {"subject": subject, "blocks": blocks(text), "site_url": settings.PUBLIC_URL}
+    message.attach_alternative(render_to_string("accounts/mail.html", page), "text/html")
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph of a mail, or a link with what it is called."""
+
+    text: str
+    label: str = ""
+
+    @property
+    def is_link(self) -> bool:
+        return bool(self.label)
+
+
+def blocks(text: str) -> list[Block]:
+    """The paragraphs of `text`. A line `Label: https://...` by itself is a link of that name."""
+    paragraphs = (paragraph.strip() for paragraph in text.split("\n\n"))
+    return [_block(paragraph) for paragraph in paragraphs if paragraph]
+
+
+def _block(paragraph: str) -> Block:
+    found = LINK.fullmatch(paragraph)
+    return Block(found["url"], found["label"]) if found else Block(paragraph)
+
+
+class KeptMailBackend(BaseEmailBackend):
+    """Keeps mails that no server takes: sealed in the database, and told in the terminal of `make up`."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        for message in email_messages:
+            keep(message)
+            tell(message)
+        return len(email_messages)
+
+
+def keep(message: EmailMessage) -> KeptMail:
+    row = KeptMail(to=message.recipients(), subject=message.subject[:300])
+    row.sealed_text = seal(str(message.body).encode(), _place(row))
+    row.save()
+    return row
+
+
+def text_of(row: KeptMail) -> str:
+    return unseal(bytes(row.sealed_text), _place(row)).decode()
+
+
+def tell(message: EmailMessage) -> None:
+    """Show it to whoever watches the terminal: through the supervisor's pipe, never through a log."""
+    terminal = os.environ.get("TERMINAL_FD")
+    if terminal is None:
+        return
+    shown = f"--- Mail to {', '.join(message.recipients())}: {message.subject}\n{message.body}\n---\n"
+    # A terminal that went away, or does not read, takes nobody's mail: it is kept for the operator's console.
+    with suppress(OSError):
+        os.write(int(terminal), shown.encode())
+
+
+def _place(row: KeptMail) -> str:
+    return f"kept mail {row.pk}"

@@ -1,0 +1,18 @@
+"""Sessions that know who visits."""
+
+from __future__ import annotations
+
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest
+
+from apps.core import agents
+
+
+class VisitedSessionMiddleware(SessionMiddleware):
+    """Tells the session engine from which address and with which browser the request comes."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        address = request.META.get("REMOTE_ADDR") or ""
+        agent = agents.kept(request.headers.get("User-Agent", ""))
+        request.session.visit = {"address": address[:45], "agent": agent}

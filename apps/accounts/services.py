@@ -1,0 +1,73 @@
+"""What people can do with their account and with the browsers that are signed in to it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from allauth.account.models import EmailAddress
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import KeptMail, Session, User
+from apps.accounts.sessions import SessionStore, key_hash
+from apps.core import live
+
+KEPT_MAIL_LIFETIME = timedelta(days=14)
+
+log = structlog.get_logger(__name__)
+
+
+@transaction.atomic
+def confirm_address(user: User) -> EmailAddress:
+    """Take the person's address as theirs without asking by mail: somebody who knows has said so."""
+    address, _ = EmailAddress.objects.update_or_create(
+        user=user, email=user.email, defaults={"verified": True, "primary": True}
+    )
+    return address
+
+
+@transaction.atomic
+def release_address(email: str, *, to: User) -> None:
+    """Give a proven address to its owner: sign-ups by others with it, which never proved it, are forgotten."""
+    claims = User.objects.filter(email__iexact=email).exclude(pk=to.pk)
+    forgotten, _ = claims.exclude(emailaddress__verified=True).filter(last_login=None, is_staff=False).delete()
+    if forgotten:
+        log.info("unproven_sign_up_forgotten", user=str(to.pk))
+
+
+@transaction.atomic
+def rename_person(user: User, name: str) -> User:
+    user.name = name
+    user.save(update_fields=["name"])
+    return user
+
+
+@transaction.atomic
+def end_session(session: Session) -> None:
+    """Log one browser out: its next request is nobody's, and its open pages are told nothing more."""
+    session.delete()
+    _close_sockets(session.user_id, ended=1)
+
+
+@transaction.atomic
+def end_sessions(user: User, *, keep: str | None = None) -> int:
+    """Log the person out everywhere, except in the session with the key `keep`; how many were ended."""
+    sessions = Session.objects.filter(user=user)
+    if keep:
+        sessions = sessions.exclude(key_hash=key_hash(keep))
+    ended, _ = sessions.delete()
+    _close_sockets(user.pk, ended=ended)
+    return ended
+
+
+def _close_sockets(user_id: object, *, ended: int) -> None:
+    log.info("sessions_ended", user=str(user_id), count=ended)
+    if user_id:
+        live.disconnect(user_id)
+
+
+def forget_old() -> None:
+    """What is over: expired sessions, and mails that were kept long enough."""
+    SessionStore.clear_expired()
+    KeptMail.objects.filter(created_at__lt=timezone.now() - KEPT_MAIL_LIFETIME).delete()

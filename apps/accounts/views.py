@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts import queries, services
+from apps.accounts.adapter import in_words, longest_wait_s
+from apps.accounts.errors import TooManyTries
+from apps.accounts.forms import ProfileForm
+from apps.accounts.models import Session, User
+from apps.core.forms import submit
+from apps.core.http import Request
+from apps.core.refusals import refusal
+
+
+@login_required
+def profile(request: Request) -> HttpResponse:
+    form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
+    if request.method == "POST" and submit(form, lambda name: services.rename_person(request.user, name)):
+        messages.success(request, "Your name is saved.")
+        return redirect("accounts:profile")
+    return render(request, "accounts/profile.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@login_required
+@require_safe
+def session_list(request: Request) -> HttpResponse:
+    browsers = queries.browsers_of(request.user, request.session.session_key)
+    return render(request, "accounts/session_list.html", {"browsers": browsers})
+
+
+@login_required
+@require_POST
+def session_end(request: Request, session_id: UUID) -> HttpResponse:
+    services.end_session(get_object_or_404(Session, id=session_id, user=request.user))
+    messages.success(request, "That browser is logged out.")
+    return redirect("accounts:session-list")
+
+
+@login_required
+@require_POST
+def session_end_all(request: Request) -> HttpResponse:
+    """Every other browser, or with `scope=all` this one too."""
+    if request.POST.get("scope") == "all":
+        services.end_sessions(request.user)
+        logout(request)
+        return redirect("account_login")
+    ended = services.end_sessions(request.user, keep=request.session.session_key)
+    messages.success(request, f"Logged out of {ended} other browser{'' if ended == 1 else 's'}.")
+    return redirect("accounts:session-list")
+
+
+LIMITED = {
+    "account_login": "login",
+    "account_signup": "signup",
+    "account_reset_password": "reset_password",
+    "account_reset_password_from_key": "reset_password_from_key",
+    "account_reauthenticate": "reauthenticate",
+    "account_change_password": "change_password",
+    "account_email": "manage_email",
+}
+
+
+def too_many_requests(request: Request) -> HttpResponse:
+    """allauth's `handler429`: says how long to wait."""
+    match = request.resolver_match
+    seconds = longest_wait_s(LIMITED.get(match.view_name if match else "", ""))
+    response = refusal(request, TooManyTries(wait=in_words(seconds)))
+    response["Retry-After"] = str(seconds)
+    return response
