@@ -195,6 +195,7 @@ ERRORS = {
     400: ("This request does not work", "Something in it could not be read. Go back, reload the page and try again."),
     403: ("You may not open this", "Ask an owner of the organization for a role that has the permission."),
     404: ("There is nothing here", "It was deleted or never existed, or you cannot see it. Check the address."),
+    429: ("Not so fast", "These were too many tries in a short time. Wait a minute, then try again."),
     500: ("Something failed on our side", "It has been recorded. Try again in a moment; nothing half-done was kept."),
 }
 OTHER_ERROR = ("This was refused", "Go back and try again.")
