@@ -3,11 +3,13 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from apps.accounts.api.urls import paths as sign_in_paths
 from apps.audit.api.views import AuditApi
 from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
 from apps.jobs.api.urls import routes as jobs
 from apps.logs.api.urls import routes as calls
+from apps.organizations.api.mine import MyOrganizationsApi
 from apps.organizations.api.views import MeApi, MemberApi, OrganizationApi, TokenApi
 from apps.organizations.api.views.projects import ProjectApi
 from apps.registry.api.urls import routes as registry
@@ -24,6 +26,8 @@ for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *call
     router.register(prefix, view)
 
 urlpatterns = [
+    *sign_in_paths,
+    path("organizations/", MyOrganizationsApi.as_view(), name="my-organizations"),
     path("me/", MeApi.as_view(), name="me"),
     path("organization/", OrganizationApi.as_view(), name="organization"),
     *usage_paths,

@@ -12,6 +12,7 @@ import pytest
 from django.test import Client, TransactionTestCase
 from rest_framework.test import APIClient
 
+from apps.accounts.jwt import keys
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations import services
@@ -25,13 +26,18 @@ from tests.factories.people import UserFactory
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
     database.create()
-    TransactionTestCase._fixture_teardown = lambda self: database.truncate()
+    TransactionTestCase._fixture_teardown = lambda self: _empty_the_database()
     yield
     with django_db_blocker.unblock():
         from django.db import connections
 
         connections.close_all()
     database.drop()
+
+
+def _empty_the_database() -> None:
+    database.truncate()
+    keys.forget()
 
 
 @pytest.fixture(scope="session")

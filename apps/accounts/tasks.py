@@ -8,3 +8,12 @@ def forget_old() -> None:
     from apps.accounts import services
 
     services.forget_old()
+
+
+@shared_task(name="accounts.tend_signing")
+def tend_signing() -> None:
+    """Rotate the key that signs tokens when it is old enough, and forget the sign-ins that have ended."""
+    from apps.accounts.jwt import families, keys
+
+    keys.rotate_when_due()
+    families.forget_ended()

@@ -44,8 +44,10 @@ def publish_late_snapshots() -> None:
 def forget_old_answers() -> None:
     """One task for each organization, so that none waits for another's."""
     from apps.core import tenancy
+    from apps.organizations import idempotency
     from apps.organizations.models import Organization
 
+    idempotency.forget_old_personal()
     for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
         with tenancy.scope(organization_id):
             forget_answers_of_tenant.delay()

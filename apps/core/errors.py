@@ -16,6 +16,7 @@ class DomainError(Exception):
     status: ClassVar[int] = 400
     detail: ClassVar[str] = "The request was refused."
     headers: ClassVar[dict[str, str]] = {}
+    keeps_changes: ClassVar[bool] = False  # whether what was written before the refusal is kept
 
     def __init__(self, *, field: str | None = None, **params: Any) -> None:
         self.field = field

@@ -29,6 +29,7 @@ class Request(HttpRequest):
     organization: Any
     membership: Any
     actor: Actor
+    credential: str
     user: Any
 
 

@@ -7,10 +7,11 @@ request that is still running from one that died.
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.files.uploadedfile import UploadedFile
 from django.db import connection, transaction
@@ -18,11 +19,13 @@ from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.http.multipartparser import MultiPartParserError
 
+from apps.accounts.models import IdempotentRequest as PersonalRequest
 from apps.core import sealing, storage
 from apps.core.errors import DomainError
 from apps.core.http import Request
 from apps.core.refusals import refusal
 from apps.organizations import errors
+from apps.organizations.kept_answers import KeptAnswer, kept_answer_of
 from apps.organizations.middleware import API_PATH
 from apps.organizations.models import IdempotentRequest
 
@@ -50,65 +53,65 @@ class IdempotencyMiddleware:
         if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
             raise errors.IdempotencyKeyInvalid
         content = fingerprint(request)
+        kept = kept_answer_of(request, key)
+        if kept is None:
+            return self.get_response(request)
         with transaction.atomic():
-            _lock(request, key)
-            if remembered := _remembered(request, key, content):
+            _lock(kept)
+            if remembered := _remembered(kept, content):
                 return remembered
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
-            else:
-                _remember(request, key, content, response)
+            elif kept.takes(response.status_code):
+                _remember(kept, content, response)
             return response
 
 
-def _lock(request: Request, key: str) -> None:
-    name = f"idempotency:{request.organization.pk}:{request.actor.id}:{key}"
+def _lock(kept: KeptAnswer) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [kept.place])
         if not cursor.fetchone()[0]:
             raise errors.IdempotencyKeyInFlight
 
 
-def _remembered(request: Request, key: str, content: str) -> HttpResponse | None:
-    row = IdempotentRequest.objects.filter(actor_id=request.actor.id, key=key).first()
+def _remembered(kept: KeptAnswer, content: str) -> HttpResponse | None:
+    row = kept.rows().first()
     if row is None:
         return None
-    if row.fingerprint != content:
-        raise errors.IdempotencyKeyReused
+    with kept.guard:
+        if row.fingerprint != content:
+            raise errors.IdempotencyKeyReused
     try:
-        body = sealing.unseal(bytes(row.body), _place(request, key))
+        body = sealing.unseal(bytes(row.body), kept.place)
     except sealing.Unsealable:  # the installation's key was changed since
         raise errors.IdempotencyKeyReused from None
     response = HttpResponse(body, status=row.status, content_type=row.content_type)
     if row.location:
         response["Location"] = row.location
+    response["Cache-Control"] = "no-store"
     response[REPLAYED] = "true"
     return response
 
 
-def _remember(request: Request, key: str, content: str, response: HttpResponse) -> None:
-    IdempotentRequest.objects.create(
-        actor_id=request.actor.id,
-        key=key,
+def _remember(kept: KeptAnswer, content: str, response: HttpResponse) -> None:
+    kept.store(
         fingerprint=content,
         status=response.status_code,
         content_type=response.get("Content-Type", ""),
         location=response.get("Location", ""),
-        body=sealing.seal(response.content, _place(request, key)),
+        body=sealing.seal(response.content, kept.place),
     )
-
-
-def _place(request: Request, key: str) -> str:
-    return f"idempotent-request:{request.organization.pk}:{request.actor.id}:{key}"
 
 
 def fingerprint(request: Request) -> str:
     """What makes two requests the same: method, path, and content; of an upload its fields and files.
 
+    Keyed, because a body may hold a password, which nobody shall try out against a database dump.
     Raises `RequestTooLarge`, `RequestUnreadable`, `StorageUnavailable`.
     """
-    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    key = hmac.digest(settings.SECRET_KEY.encode(), b"modelyard idempotency", "sha256")
+    digest = hmac.new(key, f"{request.method} {request.get_full_path()}\n".encode(), "sha256")
     try:
         for piece in _content(request):
             digest.update(piece)
@@ -140,3 +143,8 @@ def _chunks(file: UploadedFile) -> Iterator[bytes]:
 def forget_old() -> int:
     """Delete the current tenant's answers that are older than a day."""
     return IdempotentRequest.objects.filter(created_at__lt=Now() - KEPT_FOR).delete()[0]
+
+
+def forget_old_personal() -> int:
+    """Delete the answers given outside every organization that are older than a day."""
+    return PersonalRequest.objects.filter(created_at__lt=Now() - KEPT_FOR).delete()[0]

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
-from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse
 
 from apps.core import tenancy
 from apps.core.actors import Actor
-from apps.core.errors import DomainError, NotAuthenticated
+from apps.core.errors import DomainError
 from apps.core.http import Request
 from apps.core.refusals import refusal
-from apps.organizations import queries, services
+from apps.organizations import callers, queries
 from apps.organizations.models import Organization
 
 GetResponse = Callable[[Request], HttpResponse]
 
 PAGE_PATH = re.compile(r"^/o/([^/]+)/")
 API_PATH = "/api/v1/"
+SIGN_IN_PATH = "/api/v1/auth/"
+PERSON_PATH = "/api/v1/organizations/"
 
 
-def _inside(request: Request, organization: Organization, actor: Actor, get_response: GetResponse) -> HttpResponse:
+def _as(request: Request, organization: Organization | None, actor: Actor, get_response: GetResponse) -> HttpResponse:
+    """Answer as `actor`, inside the organization if there is one."""
     request.organization, request.actor = organization, actor
-    bound = structlog.contextvars.bound_contextvars(organization=organization.slug, actor=actor.label)
-    with tenancy.scope(organization.pk), bound:
+    slug = organization.slug if organization else ""
+    scope = tenancy.scope(organization.pk) if organization else nullcontext()
+    with scope, structlog.contextvars.bound_contextvars(organization=slug, actor=actor.label):
         return get_response(request)
 
 
@@ -43,45 +47,29 @@ class TenantMiddleware:
             return self.get_response(request)
         try:
             membership = queries.membership_in(request.user, found.group(1))
+            actor = queries.actor_for_member(membership, request.user, request)
         except DomainError as error:
             return refusal(request, error)
         request.membership = membership
-        actor = queries.actor_for_member(membership, request.user, request)
-        return _inside(request, membership.organization, actor, self.get_response)
+        return _as(request, membership.organization, actor, self.get_response)
 
     def process_view(self, request: Request, view: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         kwargs.pop("organization_slug", None)
 
 
 class ApiTenantMiddleware:
-    """Calls under `/api/v1/`: an API token names its organization, a session says which in a header."""
+    """Calls under `/api/v1/`, for which somebody has to be known; signing in itself is for everybody."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: Request) -> HttpResponse:
-        if not request.path_info.startswith(API_PATH):
+        path = request.path_info
+        if not path.startswith(API_PATH) or path.startswith(SIGN_IN_PATH):
             return self.get_response(request)
         try:
-            organization, actor = self._caller(request)
+            caller = callers.person(request) if path.startswith(PERSON_PATH) else callers.member(request)
         except DomainError as error:
             return refusal(request, error)
-        return _inside(request, organization, actor, self.get_response)
-
-    def _caller(self, request: Request) -> tuple[Organization, Actor]:
-        if authorization := request.headers.get("Authorization"):
-            return self._token_caller(request, authorization)
-        if not request.user.is_authenticated:
-            raise NotAuthenticated
-        slug = request.headers.get(queries.ORGANIZATION_HEADER)
-        membership = queries.membership_for_api(request.user, slug)
-        return membership.organization, queries.actor_for_member(membership, request.user, request)
-
-    def _token_caller(self, request: Request, authorization: str) -> tuple[Organization, Actor]:
-        kind, _, text = authorization.partition(" ")
-        if kind.lower() != "bearer":
-            raise NotAuthenticated
-        address, agent = queries.client_address(request), request.headers.get("User-Agent", "")
-        token = services.admit_token(text.strip(), address=address, agent=agent)
-        request.user = queries.person_of(token) or AnonymousUser()
-        return token.organization, queries.actor_for_token(token, request)
+        request.user, request.credential = caller.user, caller.credential
+        return _as(request, caller.organization, caller.actor, self.get_response)

@@ -48,6 +48,18 @@ def actor_for_member(membership: Membership, user: User, request: Request) -> Ac
     )
 
 
+def actor_for_person(user: User, request: Request) -> Actor:
+    """A person outside every organization, who may do nothing inside one."""
+    return Actor(
+        kind="user",
+        id=user.pk,
+        label=user.email,
+        user_id=user.pk,
+        address=client_address(request),
+        request_id=request.id,
+    )
+
+
 def token_for(text: str) -> ApiToken:
     """The usable token behind its text. One answer for every way to be wrong."""
     parsed = tokens.parse(text)

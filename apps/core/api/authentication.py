@@ -12,12 +12,17 @@ from apps.core.errors import NotAuthenticated
 
 class ActorAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        actor = cast("Any", request._request).actor
-        if actor is None:
+        found = cast("Any", request._request)
+        if found.actor is None:
             return None
-        if actor.kind == "user":
+        # A browser sends its cookie by itself, also for another site; a bearer's token is only sent on purpose.
+        if found.credential == "session":
             SessionAuthentication().enforce_csrf(request)
-        return request._request.user, actor
+        return found.user, found.actor
 
     def authenticate_header(self, request: Request) -> str:
         return NotAuthenticated.headers["WWW-Authenticate"]
+
+
+class PersonAuthentication(ActorAuthentication):
+    """The same for operations on what belongs to a person, who is in no organization while asking for it."""

@@ -19,6 +19,15 @@ class AreaPermission(BasePermission):
         return True
 
 
+class PersonPermission(BasePermission):
+    """For operations on what is a person's own, whatever their role somewhere is."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not isinstance(request.auth, Actor) or request.auth.kind != "user":
+            raise NotAuthenticated
+        return True
+
+
 def needed_permission(view: Any, method: str) -> str:
     """`permissions_by_action` of the view if it names the action, otherwise `<area>.read` or `<area>.write`."""
     by_action = getattr(view, "permissions_by_action", {})

@@ -30,12 +30,13 @@ def problem(request: Request, error: DomainError) -> JsonResponse:
 
 
 def problem_response(exception: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: every refusal becomes a problem document, the transaction is rolled back."""
+    """DRF's exception handler: a refusal becomes a problem document and rolls back, unless it `keeps_changes`."""
     request = context["request"]
     error, errors = _as_domain_error(exception)
     if error is None:
         return None
-    set_rollback()
+    if not error.keeps_changes:
+        set_rollback()
     body = problem_document(error, getattr(request, "id", ""), errors)
     return Response(body, status=error.status, content_type=CONTENT_TYPE, headers=dict(error.headers))
 
