@@ -1,4 +1,4 @@
-"""What follows from events of allauth: a line in the log, and a spent code."""
+"""What follows from events of allauth: lines in the log, a mail, a spent code."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ log = structlog.get_logger()
 def spend_code_of_new_app(authenticator: Authenticator, **_: Any) -> None:
     if authenticator.type == second_factor.TOTP:
         second_factor.spend_current_step(authenticator)
+
+
+@receiver(mfa.authenticator_used)
+def tell_recovery_code_used(authenticator: Authenticator, **_: Any) -> None:
+    if authenticator.type == second_factor.RECOVERY_CODES:
+        second_factor.tell_recovery_code_used(authenticator)
 
 
 @receiver(mfa.authenticator_added)

@@ -6,9 +6,11 @@ The pages of allauth.mfa and the API ask here, so that a code is spent once, whi
 from __future__ import annotations
 
 from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.core import context
 from allauth.mfa import app_settings
 from allauth.mfa.base.internal.flows import check_rate_limit
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_used
 from allauth.mfa.totp.internal import auth as totp
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -42,6 +44,7 @@ def check_code(user: User, code: str) -> bool:
         return False
     forget_attempts()
     authenticator.record_usage()
+    authenticator_used.send(sender=Authenticator, request=context.request, user=user, authenticator=authenticator)
     return True
 
 
@@ -83,12 +86,11 @@ def spend_current_step(authenticator: Authenticator) -> None:
 
 
 def _spend_recovery_code(authenticator: Authenticator, code: str) -> bool:
-    codes = authenticator.wrap()
-    if not codes.validate_code(code):
-        return False
+    return authenticator.wrap().validate_code(code)
+
+
+def tell_recovery_code_used(authenticator: Authenticator) -> None:
+    """By mail, within the request being answered."""
     authenticator.refresh_from_db()
-    context = {"left": len(authenticator.wrap().get_unused_codes()), "few": FEW_CODES}
-    user = authenticator.user
-    mails = get_account_adapter()
-    transaction.on_commit(lambda: mails.send_notification_mail("mfa/email/recovery_code_used", user, context))
-    return True
+    left = len(authenticator.wrap().get_unused_codes())
+    get_account_adapter().send_notification_mail("mfa/email/recovery_code_used", authenticator.user, {"left": left})

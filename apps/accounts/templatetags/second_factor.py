@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from allauth.mfa.models import Authenticator
 from django import template
+from django.db.models import QuerySet
 from django.template.context import Context
 
 from apps.accounts import passkeys, second_factor
+from apps.accounts.models import User
 
 register = template.Library()
 
@@ -19,6 +22,11 @@ def passkeys_work_here(context: Context) -> bool:
 def passkeys_elsewhere(context: Context) -> str:
     """The address of this page where they work; empty where there is none."""
     return passkeys.same_page_elsewhere(context["request"])
+
+
+@register.simple_tag
+def passkeys_of(user: User) -> QuerySet[Authenticator]:
+    return Authenticator.objects.filter(user=user, type=second_factor.WEBAUTHN).order_by("created_at")
 
 
 @register.filter
