@@ -47,7 +47,9 @@ def build(organization: Any, actor: Actor) -> dict[str, Model]:
         replica = Replica.objects.create(
             deployment=deployment, model_version=version, index=0, status="ready", changed_at=timezone.now()
         )
+        project = services.create_project("secret-project", by=actor)
         token, _ = services.create_token("t", ["datasets.read"], by=actor)
+        invitation = services.invite_member("secret-guest@example.test", "analyst", by=actor)
         call = _call()
         event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
     return {
@@ -59,8 +61,10 @@ def build(organization: Any, actor: Actor) -> dict[str, Model]:
         "model_version_id": version,
         "deployment_id": deployment,
         "replica_id": replica,
+        "project_id": project,
         "token_id": token,
         "membership_id": token.membership,
+        "invitation_id": invitation,
         "call_id": call,
         "event_id": event,
     }
