@@ -43,7 +43,7 @@ class EditForm(forms.Form):
 
     def require_unchanged(self) -> None:
         """Lock the row until the transaction ends, and bring it up to date. Raises `ChangedMeanwhile`, `NotFound`."""
-        rows: Any = type(self.row)._default_manager.select_for_update(of=("self",))
+        rows: Any = type(self.row)._default_manager.select_for_update(of=("self",), no_key=True)
         try:
             self.row.refresh_from_db(from_queryset=rows)
         except ObjectDoesNotExist:

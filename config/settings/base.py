@@ -296,6 +296,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.core.api.schema.tell_idempotency",
+        "apps.core.api.preconditions.tell_preconditions",
         "apps.core.api.schema.tell_refusals",
     ],
     "SERVERS": [{"url": PUBLIC_URL}],

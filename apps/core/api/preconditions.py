@@ -13,6 +13,28 @@ from apps.core.entity_tags import EntityTag, PreconditionFailed, digest, digest_
 
 EDITS = frozenset({"PATCH", "PUT", "DELETE"})
 
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The `ETag` of the state that this edit is for. When somebody changed it since, the edit is refused "
+    "(412). Without the header the edit is made in whatever state it is.",
+}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The `ETag` of an answer that the caller has: the same one is not sent again (304).",
+}
+ETAG = {"schema": {"type": "string"}, "description": "Names this state; send it back as `If-Match`."}
+CHANGED = {
+    "description": "It was changed since; nothing was done. `ETag` names its current state.",
+    "headers": {"ETag": ETAG},
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
 
 class EditedApi(GenericAPIView):
     """Rows that people edit. `edited_fields` are the members of an answer that they can change.
@@ -30,7 +52,9 @@ class EditedApi(GenericAPIView):
 
     def lock(self, pk: str) -> None:
         model: Any = self.get_queryset().model
-        get_object_or_404(model.objects.select_for_update(of=("self",)), pk=pk)
+        # Rows that only refer to this one may be written meanwhile, unless it is about to go.
+        no_key = self.request.method != "DELETE"
+        get_object_or_404(model.objects.select_for_update(of=("self",), no_key=no_key), pk=pk)
 
     def unless_changed(self, row: Any) -> Any:
         """The row, which is locked by now. Raises `PreconditionFailed`, `PreconditionUnreadable`."""
@@ -56,3 +80,21 @@ class EditedApi(GenericAPIView):
     def _tag_of(self, shown: Mapping[str, Any]) -> EntityTag:
         edited = {name: shown[name] for name in ("id", *self.edited_fields)}
         return EntityTag(digest_of(edited), digest(JSONRenderer().render(shown)))
+
+
+def tell_preconditions(result: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """Hook of the OpenAPI document: what is edited takes `If-Match`, and reading it gives the `ETag`."""
+    for methods in result["paths"].values():
+        edits = [operation for method, operation in methods.items() if method.upper() in EDITS]
+        for operation in edits:
+            operation.setdefault("parameters", []).append(IF_MATCH)
+            operation["responses"]["412"] = CHANGED
+        if edits and "get" in methods:
+            _tell_reading(methods["get"])
+    return result
+
+
+def _tell_reading(operation: dict[str, Any]) -> None:
+    operation.setdefault("parameters", []).append(IF_NONE_MATCH)
+    operation["responses"]["200"].setdefault("headers", {})["ETag"] = ETAG
+    operation["responses"]["304"] = {"description": "The caller has this answer."}
