@@ -14,7 +14,7 @@ from django.conf import settings
 
 from apps.core.heartbeats import Heartbeat
 from config.logging import configure as configure_logging
-from workers import sweeper  # noqa: F401 - hears beat_init
+from workers import prober, sweeper  # noqa: F401 - hear beat_init
 from workers.queues import DEFAULT, QUEUES
 from workers.schedules import schedules
 

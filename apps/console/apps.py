@@ -6,3 +6,6 @@ class ConsoleConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.console import tasks  # noqa: F401
+        from apps.console.status import metrics
+
+        metrics.register()

@@ -20,6 +20,14 @@ def build_sample_project(job: RunningJob) -> dict[str, Any]:
     return building.build_as(UUID(job.input["user_id"]), job.progress)
 
 
+@shared_task(name="console.echo")
+def echo(nonce: str) -> None:
+    """Tell the prober that a worker took this."""
+    from apps.console.status import probes
+
+    probes.answer_echo(nonce)
+
+
 @shared_task(name="console.publish_lost_snapshots")
 def publish_lost_snapshots() -> None:
     """Publish again what Redis lost."""

@@ -6,11 +6,8 @@ hosts, sessions or tenants. The answers name no version, address or error text.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
+from functools import cache, partial
 
 import redis
 from django.conf import settings
@@ -21,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from apps.core import heartbeats, metrics, own_endpoints, storage
 from apps.core.api.problems import problem
 from apps.core.errors import DomainError
+from apps.core.parallel import Parallel, Remembered
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 Check = Callable[[], None]
@@ -71,40 +69,22 @@ FAILURES = (Failing, Error, redis.RedisError, OSError, DomainError)
 
 
 class Readiness:
-    """Runs all checks at once and waits no longer than the deadline.
-
-    A check that hangs is not started a second time, and an answer counts for a second, so that asking often costs
-    nothing.
-    """
+    """Runs all checks at once and waits no longer than the deadline; an answer counts for a second."""
 
     def __init__(self, hard: Mapping[str, Check], soft: Mapping[str, Check]) -> None:
         self._hard = hard
-        self._checks = {**hard, **soft}
-        self._executor = ThreadPoolExecutor(len(self._checks), thread_name_prefix="readiness")
-        self._running: dict[str, Future[str]] = {}
-        self._lock = threading.Lock()
-        self._known: tuple[float, dict[str, str]] = (0.0, {})
-
-    def __call__(self) -> dict[str, str]:
-        """`ok`, `failing` or `timeout` for each check."""
-        with self._lock:
-            asked_at, results = self._known
-            if not results or time.monotonic() - asked_at > REMEMBERED_S:
-                results = self._ask()
-                self._known = (time.monotonic(), results)
-            return results
+        checks = {name: partial(_outcome, check) for name, check in {**hard, **soft}.items()}
+        self._ask = Parallel(checks, "readiness")
+        self.results = Remembered(self._results, REMEMBERED_S)
 
     def status(self, results: Mapping[str, str]) -> str:
         if any(results[name] != "ok" for name in self._hard):
             return "not_ready"
         return "ready" if set(results.values()) == {"ok"} else "degraded"
 
-    def _ask(self) -> dict[str, str]:
-        for name, check in self._checks.items():
-            if name not in self._running or self._running[name].done():
-                self._running[name] = self._executor.submit(_outcome, check)
-        wait(self._running.values(), timeout=DEADLINE_S)
-        return {name: future.result() if future.done() else "timeout" for name, future in self._running.items()}
+    def _results(self) -> dict[str, str]:
+        """`ok`, `failing` or `timeout` for each check."""
+        return {name: outcome or "timeout" for name, outcome in self._ask(DEADLINE_S).items()}
 
 
 def _outcome(check: Check) -> str:
@@ -127,7 +107,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 def readyz(request: HttpRequest) -> HttpResponse:
     """Whether requests should come here. Only what nothing works without makes it 503."""
-    results = readiness()
+    results = readiness.results()
     status = readiness.status(results)
     return JsonResponse({"status": status, "checks": results}, status=503 if status == "not_ready" else 200)
 

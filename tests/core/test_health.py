@@ -47,7 +47,7 @@ def test_a_web_process_is_ready_while_only_soft_things_are_away(client: Client) 
 )
 def test_only_what_nothing_works_without_makes_it_not_ready(hard: Any, soft: Any, status: str) -> None:
     readiness = Readiness({"hard": hard}, {"soft": soft})
-    assert readiness.status(readiness()) == status
+    assert readiness.status(readiness.results()) == status
 
 
 def test_a_check_that_hangs_is_told_as_timeout_and_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,8 +60,8 @@ def test_a_check_that_hangs_is_told_as_timeout_and_not_started_again(monkeypatch
         release.wait()
 
     readiness = Readiness({"hard": ok}, {"soft": hanging})
-    assert readiness() == {"hard": "ok", "soft": "timeout"}
-    assert readiness() == {"hard": "ok", "soft": "timeout"}
+    assert readiness.results() == {"hard": "ok", "soft": "timeout"}
+    assert readiness.results() == {"hard": "ok", "soft": "timeout"}
     assert len(starts) == 1
     release.set()
 

@@ -118,6 +118,11 @@ def forms() -> dict[str, Any]:
     return {"form": SampleForm(), "wrong_form": wrong, "upload": SampleUpload(), "refused_upload": refused_upload}
 
 
+def uptime_slots(now: datetime, step: timedelta, shares: list[float | None]) -> list[SimpleNamespace]:
+    starts = [now - step * number for number in range(len(shares), 0, -1)]
+    return [SimpleNamespace(start=start, share=share) for start, share in zip(starts, shares, strict=True)]
+
+
 def catalogue(now: datetime) -> dict[str, Any]:
     rows = runs(now)
     return {
@@ -135,5 +140,7 @@ def catalogue(now: datetime) -> dict[str, Any]:
         "scores": score_comparison(),
         "ages": age_histogram(),
         "regions": region_histogram(),
+        "uptime_hours": uptime_slots(now, timedelta(minutes=30), [*[None] * 6, *[1.0] * 30, 0.4, 0.98, *[1.0] * 10]),
+        "uptime_days": uptime_slots(now, timedelta(days=1), [*[None] * 20, *[1.0] * 10]),
         **forms(),
     }

@@ -7,7 +7,9 @@ Extra keyword arguments become attributes: `hx_post=url` is written as `hx-post=
 from __future__ import annotations
 
 import base64
+import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +29,8 @@ from apps.core.templatetags.core import known, query
 
 register = template.Library()
 
+UPTIME_STEP = 10
+UPTIME_MOST = 0.95
 NOTICE_ICONS = {
     "neutral": "info",
     "accent": "info",
@@ -320,6 +324,23 @@ def _control(bound: BoundField, kind: str, help: str, attributes: dict[str, Any]
     return bound.as_widget(attrs=attrs)
 
 
+@register.inclusion_tag("core/components/choice_grid.html")
+def choice_grid(bound: BoundField, columns: str, rows: Any) -> dict[str, Any]:
+    """A multiple choice as a table: `columns` are headings with commas between them, the first one of the rows' labels.
+
+    Each of `rows` has `label`, `note`, and `cells`: for each other column its choices as (value, text).
+    """
+    return {
+        "field": bound,
+        "id": bound.auto_id,
+        "chosen": [str(value) for value in bound.value() or ()],
+        "columns": columns.split(","),
+        "rows": rows,
+        "help": bound.help_text,
+        "errors": bound.errors,
+    }
+
+
 @register.inclusion_tag("core/components/form_errors.html")
 def form_errors(form: Any) -> dict[str, Any]:
     """What is wrong with the form as a whole."""
@@ -405,6 +426,47 @@ def code(context: Context, content: str, label: str = "", title: str = "") -> st
         return _render("code", text=text, label=label, title=title or label)
     samples.append({"label": label, "text": text})
     return ""
+
+
+# Uptime
+
+
+@register.inclusion_tag("core/components/uptime_strip.html")
+def uptime_strip(
+    slots: Sequence[Any], period: str, share: float | None, label: str = "", by_day: bool = False
+) -> dict[str, Any]:
+    """How much of each stretch of time something worked, and of all of it.
+
+    A slot has `start` and `share`, which is None where nobody looked.
+    """
+    form = "%Y-%m-%d" if by_day else "%H:%M"
+    bars = [
+        {
+            "left": index * UPTIME_STEP,
+            "level": _uptime_level(slot.share),
+            "title": f"{slot.start:{form}}: {_uptime_text(slot.share)}",
+        }
+        for index, slot in enumerate(slots)
+    ]
+    return {
+        "bars": bars,
+        "width": len(bars) * UPTIME_STEP,
+        "label": f"{label}, {period}",
+        "summary": _uptime_text(share),
+        "first": f"{period} ago",
+        "last": "today" if by_day else "now",
+    }
+
+
+def _uptime_level(share: float | None) -> str:
+    if share is None:
+        return "none"
+    return "full" if share == 1 else "most" if share >= UPTIME_MOST else "down"
+
+
+def _uptime_text(share: float | None) -> str:
+    """Rounded down: what failed once was not up all the time."""
+    return "not probed" if share is None else f"{math.floor(share * 10_000) / 100:g}% up"
 
 
 # Charts

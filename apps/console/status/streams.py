@@ -1,0 +1,34 @@
+"""How many events wait for the sink, and for how long the first of them has."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from apps.logs.edge import STREAM as CALLS
+from apps.usage.edge import STREAM as USAGE
+
+WAITING = (USAGE, CALLS)
+DEAD = "events:dead"
+
+
+def waiting(redis: Any) -> dict[str, tuple[int, float]]:
+    """Entries and the age of the oldest in seconds, by stream; the sink deletes what it has stored."""
+    with redis.pipeline(transaction=False) as pipe:
+        for stream in WAITING:
+            pipe.xlen(stream)
+            pipe.xrange(stream, count=1)
+        found = pipe.execute()
+    return {stream: (found[2 * n], _age_s(found[2 * n + 1])) for n, stream in enumerate(WAITING)}
+
+
+def dead_count(redis: Any) -> int:
+    """Events that can never be stored."""
+    return int(redis.xlen(DEAD))
+
+
+def _age_s(first: list[tuple[bytes, Any]]) -> float:
+    if not first:
+        return 0.0
+    milliseconds = int(first[0][0].partition(b"-")[0])
+    return max(0.0, time.time() - milliseconds / 1000)
