@@ -10,7 +10,15 @@ from apps.deployments.api.urls import routes as deployments
 from apps.jobs.api.urls import routes as jobs
 from apps.logs.api.urls import routes as calls
 from apps.organizations.api.mine import MyOrganizationsApi
-from apps.organizations.api.views import MeApi, MemberApi, OrganizationApi, TokenApi
+from apps.organizations.api.views import (
+    InvitationApi,
+    MeApi,
+    MemberApi,
+    OrganizationApi,
+    OwnershipApi,
+    RoleApi,
+    TokenApi,
+)
 from apps.organizations.api.views.projects import ProjectApi
 from apps.registry.api.urls import routes as registry
 from apps.training.api.urls import routes as training
@@ -19,6 +27,7 @@ from apps.usage.api.urls import routes as usage
 
 router = SimpleRouter()
 router.register("members", MemberApi)
+router.register("invitations", InvitationApi)
 router.register("projects", ProjectApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
@@ -30,6 +39,9 @@ urlpatterns = [
     path("organizations/", MyOrganizationsApi.as_view(), name="my-organizations"),
     path("me/", MeApi.as_view(), name="me"),
     path("organization/", OrganizationApi.as_view(), name="organization"),
+    path("organization/transfer/", OwnershipApi.as_view({"post": "transfer"}), name="organization-transfer"),
+    path("organization/leave/", OwnershipApi.as_view({"post": "leave"}), name="organization-leave"),
+    path("roles/", RoleApi.as_view(), name="roles"),
     *usage_paths,
     path("", include(router.urls)),
 ]

@@ -9,4 +9,5 @@ app_name = "start"
 urlpatterns = [
     path("", views.start, name="start"),
     path("welcome/", views.welcome, name="welcome"),
+    path("accounts/delete/", views.account_delete, name="account-delete"),
 ]

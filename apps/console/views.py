@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+from functools import partial
+
+from allauth.account.decorators import reauthentication_required
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
 
 from apps.console import queries, services
 from apps.core import http
+from apps.core.errors import DomainError
 from apps.core.forms import submit
 from apps.core.http import Request
 from apps.organizations import queries as organizations
+from apps.organizations.errors import ConfirmationMismatch
 from apps.organizations.forms import NewOrganizationForm
-from apps.organizations.services import create_organization
+from apps.organizations.services import create_organization, delete_account
 
 
 @login_required
@@ -26,15 +33,38 @@ def start(request: Request) -> HttpResponse:
 def welcome(request: Request) -> HttpResponse:
     form = NewOrganizationForm(request.POST or None)
     if request.method == "POST":
-        organization = submit(form, lambda name: create_organization(name, request.user))
+        organization = submit(form, partial(create_organization, owner=request.user))
         if organization:
             return redirect(http.link(organization, "console:home"))
     return render(request, "console/welcome.html", {"form": form}, status=422 if form.errors else 200)
 
 
+@login_required
+@reauthentication_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def account_delete(request: Request) -> HttpResponse:
+    """Ends the account once the person, who has just signed in again, types its address."""
+    error = None
+    if request.method == "POST":
+        try:
+            return _delete_account(request)
+        except DomainError as refused:
+            error = refused
+    context = {"error": error, "owned_alone": organizations.owned_alone(request.user)}
+    return render(request, "console/account_delete.html", context, status=error.status if error else 200)
+
+
+def _delete_account(request: Request) -> HttpResponse:
+    if request.POST.get("confirmation") != request.user.email:
+        raise ConfirmationMismatch(name=request.user.email)
+    delete_account(request.user, by=organizations.actor_for_person(request.user, request))
+    logout(request)
+    return redirect("account_login")
+
+
 @http.page("organization.read", methods=["GET", "HEAD"])
 def home(request: Request) -> HttpResponse:
-    return render(request, "console/home.html", {"overview": queries.overview()})
+    return render(request, "console/home.html", {"overview": queries.overview(request.actor)})
 
 
 @http.page("deployments.write", methods=["POST"])

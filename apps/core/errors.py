@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 class DomainError(Exception):
     """A refusal the caller can act on.
 
-    Subclasses name the refusal and say what to do; keyword arguments fill the text and travel as `params`.
+    Subclasses name the refusal and say what to do; keyword arguments fill the text and travel as `params`. `page` is
+    the template that tells it to somebody who opened a page.
     """
 
     code: ClassVar[str] = "refused"
     status: ClassVar[int] = 400
     detail: ClassVar[str] = "The request was refused."
     headers: ClassVar[dict[str, str]] = {}
+    page: ClassVar[str] = "core/error.html"
     keeps_changes: ClassVar[bool] = False  # whether what was written before the refusal is kept
 
     def __init__(self, *, field: str | None = None, **params: Any) -> None:

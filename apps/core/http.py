@@ -101,7 +101,7 @@ def toast_error(request: Request, error: DomainError) -> HttpResponse:
 
 def error_page(request: Request, error: DomainError) -> HttpResponse:
     context = {"error": error, "status": error.status, "detail": error.message, "request_id": request.id}
-    response = render(request, "core/error.html", context, status=error.status)
+    response = render(request, error.page, context, status=error.status)
     for name, value in error.headers.items():
         response[name] = value
     return response

@@ -65,6 +65,8 @@ class Invitation(tenancy.TenantModel):
     accepted_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(InvitationQuerySet)()
+
     class Meta(tenancy.TenantModel.Meta):
         constraints = [
             models.UniqueConstraint(
@@ -76,6 +78,18 @@ class Invitation(tenancy.TenantModel):
 
     def __str__(self) -> str:
         return self.email
+
+    @property
+    def status(self) -> InvitationStatus:
+        if self.accepted_at:
+            return InvitationStatus.ACCEPTED
+        if self.revoked_at:
+            return InvitationStatus.REVOKED
+        return InvitationStatus.EXPIRED if self.expires_at <= timezone.now() else InvitationStatus.OPEN
+
+    @property
+    def is_pending(self) -> bool:
+        return self.accepted_at is None and self.revoked_at is None
 
 
 class Project(tenancy.TenantModel):

@@ -15,9 +15,18 @@ AREAS = {
     "training": "training runs",
     "models": "models and their versions",
     "deployments": "deployments and their replicas",
+    "predictions": "predictions of deployed models",
     "jobs": "background jobs",
     "usage": "usage and its cost",
     "calls": "records of calls",
+}
+
+ROLES = {
+    Role.OWNER: "Everything, and handing the organization over.",
+    Role.ADMIN: "Everything but handing the organization over.",
+    Role.DEVELOPER: "Builds: data, training, models, deployments and own tokens.",
+    Role.ANALYST: "Reads what others built, and changes nothing.",
+    Role.BILLING: "Sees usage and its cost, and nothing of the data.",
 }
 
 EVERYBODY = frozenset(Role)
@@ -30,6 +39,7 @@ TABLE: dict[str, frozenset[Role]] = {
     "organization.read": EVERYBODY,
     "organization.write": MANAGERS,
     "organization.transfer": OWNERS,
+    "organization.leave": EVERYBODY,
     "members.read": EVERYBODY,
     "members.write": MANAGERS,
     "projects.read": READERS,

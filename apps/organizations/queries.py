@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+from django.utils.text import slugify
+
+from apps.accounts import second_factor
 from apps.accounts.models import User
 from apps.core import tenancy, tokens
 from apps.core.actors import Actor
 from apps.core.errors import NotAuthenticated, NotFound
 from apps.core.http import Request
-from apps.organizations.enums import TokenKind
-from apps.organizations.errors import OrganizationHeaderNeeded
-from apps.organizations.models import ApiToken, Membership
+from apps.organizations.enums import Role, TokenKind
+from apps.organizations.errors import OrganizationHeaderNeeded, PersonNeeded, SecondFactorRequired
+from apps.organizations.models import ApiToken, Membership, Organization
+from apps.organizations.permissions import permissions_of
 from apps.organizations.querysets import ApiTokenQuerySet
 
 ORGANIZATION_HEADER = "Modelyard-Organization"
@@ -22,10 +27,20 @@ def client_address(request: Request) -> str:
     return request.META.get("REMOTE_ADDR") or ""
 
 
+def slug_of(name: str) -> str:
+    """The address that a name suggests."""
+    wanted = slugify(name)[:30].strip("-_").replace("_", "-")
+    return wanted if len(wanted) > 1 else "team"
+
+
+def is_free(slug: str) -> bool:
+    return not Organization.objects.filter(slug=slug).exists()
+
+
 def memberships_of(user: User) -> list[Membership]:
     """The person's memberships in every organization, oldest first."""
     with tenancy.principal(user.pk):
-        return list(Membership.objects.select_related("organization").order_by("created_at"))
+        return list(Membership.objects.select_related("organization", "user").order_by("created_at"))
 
 
 def membership_in(user: User, slug: str) -> Membership:
@@ -36,7 +51,56 @@ def membership_in(user: User, slug: str) -> Membership:
     raise NotFound
 
 
+def owned_alone(user: User) -> list[Organization]:
+    """The organizations whose only owner is the person."""
+    return [
+        membership.organization
+        for membership in memberships_of(user)
+        if membership.role == Role.OWNER and not _has_other_owner(membership)
+    ]
+
+
+def _has_other_owner(membership: Membership) -> bool:
+    with tenancy.scope(membership.organization_id):
+        return Membership.objects.filter(role=Role.OWNER).exclude(pk=membership.pk).exists()
+
+
+def locked_memberships(*ids: UUID) -> dict[UUID, Membership]:
+    """The rows, locked until the transaction ends, and every owner's with them.
+
+    So two changes at the same moment cannot leave no owner behind; all take the locks in one order.
+    """
+    wanted = Membership.objects.filter(Q(role=Role.OWNER) | Q(pk__in=ids))
+    rows = wanted.select_related("user", "organization").select_for_update(of=("self",)).order_by("id")
+    found = {row.pk: row for row in rows}
+    if not found.keys() >= set(ids):
+        raise NotFound
+    return found
+
+
+def roles_within(actor: Actor) -> list[tuple[str, str]]:
+    """The roles, value and words, that can do no more than the actor."""
+    return [(role.value, str(role.label)) for role in Role if permissions_of(role) <= actor.permissions]
+
+
+def own_membership(actor: Actor) -> Membership:
+    """The membership of the person who acts. Raises `PersonNeeded` for a token of the organization or the operator."""
+    membership = Membership.objects.select_related("user").filter(user_id=actor.user_id).first()
+    if membership is None:
+        raise PersonNeeded
+    return membership
+
+
+def require_second_factor(membership: Membership) -> None:
+    """Raises `SecondFactorRequired` where the organization asks for one that the person has not."""
+    organization = membership.organization
+    if organization.requires_second_factor and not second_factor.is_enabled(membership.user):
+        raise SecondFactorRequired(organization=organization.name)
+
+
 def actor_for_member(membership: Membership, user: User, request: Request) -> Actor:
+    """A person inside an organization. Raises `SecondFactorRequired`."""
+    require_second_factor(membership)
     return Actor(
         kind="user",
         id=user.pk,
@@ -89,6 +153,17 @@ def acts_for(token: ApiToken, actor: Actor) -> bool:
     """Whether a personal token is the actor's own."""
     person = person_of(token)
     return person is not None and person.pk == actor.user_id
+
+
+def is_in_charge_of(actor: Actor, token: ApiToken) -> bool:
+    """People change and revoke the tokens that act for them; all others need a right over the organization's."""
+    return acts_for(token, actor) or actor.can("organization_tokens.write")
+
+
+def may_learn_secret(actor: Actor, token: ApiToken) -> bool:
+    """Whether a new secret may be shown to the actor, who can then do whatever the token may do."""
+    is_theirs = token.kind == TokenKind.ORGANIZATION or acts_for(token, actor)
+    return is_theirs and is_in_charge_of(actor, token) and token.permissions <= actor.permissions
 
 
 def tokens_shown_to(actor: Actor) -> ApiTokenQuerySet:

@@ -44,7 +44,7 @@ def test_a_session_needs_the_csrf_token_to_write(owner: Any, acme: Any) -> None:
 
 def test_a_viewer_may_read_and_not_write(api_viewer: Any) -> None:
     assert api_viewer.get("/api/v1/members/").status_code == 200
-    response = api_viewer.post("/api/v1/members/", {"email": "a@b.test", "role": "analyst"})
+    response = api_viewer.post("/api/v1/invitations/", {"email": "a@b.test", "role": "analyst"})
     assert response.status_code == 403
     assert response.json()["code"] == "permission_missing"
 

@@ -14,7 +14,6 @@ from apps.organizations import errors, queries, services
 from apps.organizations.models import ApiToken, Membership
 from apps.organizations.snapshot import compile_section
 from tests.conftest import actor_of
-from tests.factories.people import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -51,14 +50,6 @@ def test_the_last_owner_keeps_the_role(in_acme: Any, actor: Actor) -> None:
 def test_nobody_gives_a_role_above_their_own(in_acme: Any, developer: Any) -> None:
     with pytest.raises(errors.RoleAboveOwn):
         services.change_role(Membership.objects.get(user=developer), "owner", by=actor_of(developer, "developer"))
-
-
-def test_adding_a_member_needs_somebody_who_signed_up(in_acme: Any, actor: Actor, viewer: Any) -> None:
-    with pytest.raises(errors.NoSuchPerson):
-        services.add_member("nobody@example.test", "analyst", by=actor)
-    with pytest.raises(errors.MemberExists):
-        services.add_member(viewer.email, "analyst", by=actor)
-    assert services.add_member(UserFactory().email, "analyst", by=actor).role == "analyst"
 
 
 def test_a_token_cannot_do_more_than_its_maker(in_acme: Any, viewer: Any) -> None:

@@ -1,5 +1,20 @@
-from apps.organizations.forms.members import MemberForm
-from apps.organizations.forms.organizations import NewOrganizationForm, OrganizationForm
+from apps.organizations.forms.members import InvitationForm, RoleForm
+from apps.organizations.forms.organizations import (
+    AddressCheckForm,
+    NewOrganizationForm,
+    OrganizationForm,
+    SecurityForm,
+    TransferForm,
+)
 from apps.organizations.forms.tokens import TokenForm
 
-__all__ = ["MemberForm", "NewOrganizationForm", "OrganizationForm", "TokenForm"]
+__all__ = [
+    "AddressCheckForm",
+    "InvitationForm",
+    "NewOrganizationForm",
+    "OrganizationForm",
+    "RoleForm",
+    "SecurityForm",
+    "TokenForm",
+    "TransferForm",
+]

@@ -1,7 +1,19 @@
-"""What people can do with organizations, members and tokens: one module for each noun."""
+"""What people can do with organizations, members, invitations, projects and tokens: one module for each noun."""
 
-from apps.organizations.services.members import add_member, change_role, remove_member
-from apps.organizations.services.organizations import create_organization, rename_organization
+from apps.organizations.services.accounts import delete_account
+from apps.organizations.services.invitations import (
+    accept_invitation,
+    invite_member,
+    resend_invitation,
+    revoke_invitation,
+)
+from apps.organizations.services.members import (
+    change_role,
+    leave_organization,
+    remove_member,
+    transfer_ownership,
+)
+from apps.organizations.services.organizations import create_organization, update_organization
 from apps.organizations.services.projects import create_project, delete_project, update_project
 from apps.organizations.services.tokens import (
     admit_token,
@@ -12,17 +24,23 @@ from apps.organizations.services.tokens import (
 )
 
 __all__ = [
-    "add_member",
+    "accept_invitation",
     "admit_token",
     "change_role",
     "create_organization",
     "create_project",
     "create_token",
+    "delete_account",
     "delete_project",
     "edit_token",
+    "invite_member",
+    "leave_organization",
     "remove_member",
-    "rename_organization",
+    "resend_invitation",
+    "revoke_invitation",
     "revoke_token",
     "rotate_token",
+    "transfer_ownership",
+    "update_organization",
     "update_project",
 ]

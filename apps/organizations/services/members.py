@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import Q
 
-from apps.accounts.models import User
-from apps.core import snapshots
+from apps.accounts.jwt import families
+from apps.core import live, snapshots
 from apps.core.actors import Actor
-from apps.organizations import errors
+from apps.core.errors import PermissionMissing
+from apps.organizations import errors, queries
 from apps.organizations.enums import Role
 from apps.organizations.models import Membership
 from apps.organizations.permissions import permissions_of
@@ -16,53 +16,50 @@ from apps.organizations.services.trail import tell
 
 
 @transaction.atomic
-def add_member(email: str, role: str, *, by: Actor) -> Membership:
-    """Make somebody who has signed up a member. Raises `NoSuchPerson`, `MemberExists`, `RoleAboveOwn`."""
-    _require_role_within(by, role)
-    user = User.objects.filter(email__iexact=email, is_active=True).first()
-    if user is None:
-        raise errors.NoSuchPerson(field="email", email=email)
-    if Membership.objects.filter(user=user).exists():
-        raise errors.MemberExists(field="email", email=email)
-    membership = Membership.objects.create(user=user, role=role)
-    tell(by, "member.added", membership, {"email": user.email, "role": role})
-    return membership
-
-
-@transaction.atomic
 def change_role(membership: Membership, role: str, *, by: Actor) -> Membership:
     """Raises `RoleAboveOwn`, `LastOwner`."""
-    membership = _locked(membership)
-    _require_role_within(by, role)
-    _require_role_within(by, membership.role)
+    membership = queries.locked_memberships(membership.pk)[membership.pk]
+    require_role_within(by, role)
+    require_role_within(by, membership.role)
     if role != Role.OWNER:
         _require_other_owner(membership)
-    before, membership.role = membership.role, role
-    membership.save(update_fields=["role"])
-    tell(by, "member.role_changed", membership, {"role": [before, role]})
-    snapshots.publish_on_commit(membership.organization_id)
-    return membership
+    return _with_role(membership, role, by)
 
 
 @transaction.atomic
 def remove_member(membership: Membership, *, by: Actor) -> None:
-    """Their tokens stop with them. Raises `RoleAboveOwn`, `LastOwner`."""
-    membership = _locked(membership)
-    _require_role_within(by, membership.role)
-    _require_other_owner(membership)
-    tell(by, "member.removed", membership, {"email": membership.user.email, "role": membership.role})
-    snapshots.publish_on_commit(membership.organization_id)
-    membership.delete()
+    """Take away a membership, and with it the person's tokens here. Raises `RoleAboveOwn`, `LastOwner`."""
+    membership = queries.locked_memberships(membership.pk)[membership.pk]
+    require_role_within(by, membership.role)
+    _end(membership, "member.removed", by)
 
 
-def _locked(membership: Membership) -> Membership:
-    """The row, with every owner's row locked as well, so that two removals cannot both leave one owner behind."""
-    owners = Membership.objects.select_for_update().filter(Q(role=Role.OWNER) | Q(pk=membership.pk))
-    return next(row for row in owners.order_by("id") if row.pk == membership.pk)
+@transaction.atomic
+def leave_organization(*, by: Actor) -> None:
+    """End one's own membership. Raises `LastOwner`, `PersonNeeded`."""
+    own = queries.own_membership(by)
+    _end(queries.locked_memberships(own.pk)[own.pk], "member.left", by)
 
 
-def _require_role_within(by: Actor, role: str) -> None:
-    if not permissions_of(role) <= by.permissions:
+@transaction.atomic
+def transfer_ownership(membership: Membership, *, by: Actor) -> Membership:
+    """Make another member an owner and its present one an admin. Raises `AlreadyYours`, `PersonNeeded`."""
+    own = queries.own_membership(by)
+    rows = queries.locked_memberships(own.pk, membership.pk)
+    own, heir = rows[own.pk], rows[membership.pk]
+    if own.role != Role.OWNER:
+        raise PermissionMissing(permission="organization.transfer")
+    if heir.pk == own.pk:
+        raise errors.AlreadyYours(field="member")
+    tell(by, "organization.transferred", heir.organization, {"owner": [own.user.email, heir.user.email]})
+    heir = _with_role(heir, Role.OWNER, by)
+    _with_role(own, Role.ADMIN, by)
+    return heir
+
+
+def require_role_within(by: Actor, role: str) -> None:
+    """Nobody gives or takes a role that can do more than they may. The operator, who has none, stands above."""
+    if by.kind != "operator" and not permissions_of(role) <= by.permissions:
         raise errors.RoleAboveOwn(field="role")
 
 
@@ -70,3 +67,26 @@ def _require_other_owner(membership: Membership) -> None:
     owners = Membership.objects.filter(role=Role.OWNER)
     if membership.role == Role.OWNER and not owners.exclude(pk=membership.pk).exists():
         raise errors.LastOwner(field="role")
+
+
+def _with_role(membership: Membership, role: str, by: Actor) -> Membership:
+    before, membership.role = membership.role, role
+    membership.save(update_fields=["role"])
+    tell(by, "member.role_changed", membership, {"email": membership.user.email, "role": [before, role]})
+    _show_everywhere(membership)
+    return membership
+
+
+def _end(membership: Membership, action: str, by: Actor) -> None:
+    _require_other_owner(membership)
+    tell(by, action, membership, {"email": membership.user.email, "role": membership.role})
+    membership.delete()
+    families.revoke_families(membership.user, because="membership_ended")
+    _show_everywhere(membership)
+
+
+def _show_everywhere(membership: Membership) -> None:
+    """To the data plane, to the pages of others, and to the person's own open pages."""
+    snapshots.publish_on_commit(membership.organization_id)
+    live.publish("members")
+    live.disconnect(membership.user_id)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from typing import TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
-from django.utils.text import slugify
 
+from apps.accounts import second_factor
 from apps.accounts.models import User
-from apps.core import snapshots, tenancy
+from apps.core import live, snapshots, tenancy
 from apps.core.actors import Actor
-from apps.organizations import errors
+from apps.core.changes import apply_changes
+from apps.organizations import errors, queries, time_zones
 from apps.organizations.enums import Role
 from apps.organizations.models import Membership, Organization
 from apps.organizations.services.trail import tell
@@ -33,15 +35,53 @@ def create_organization(name: str, owner: User, slug: str = "") -> Organization:
 
 
 def _free_slug(name: str) -> str:
-    wanted = slugify(name)[:30] or "team"
-    if len(wanted) > 1 and not Organization.objects.filter(slug=wanted).exists():
-        return wanted
-    return f"{wanted}-{secrets.token_hex(3)}"
+    wanted = queries.slug_of(name)
+    return wanted if queries.is_free(wanted) else f"{wanted}-{secrets.token_hex(3)}"
 
 
-def rename_organization(organization: Organization, name: str, *, by: Actor) -> Organization:
-    before = organization.name
-    organization.name = name
-    organization.save(update_fields=["name"])
-    tell(by, "organization.renamed", organization, {"name": [before, name]})
+class Changes(TypedDict, total=False):
+    name: str
+    slug: str
+    time_zone: str
+    requires_second_factor: bool
+
+
+@transaction.atomic
+def update_organization(organization: Organization, *, by: Actor, **changes: Unpack[Changes]) -> Organization:
+    """Change what is given. Raises `SlugTaken`, `UnknownTimeZone`, `SecondFactorMissing`, `PersonNeeded`."""
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    told = apply_changes(organization, changes)
+    if "time_zone" in told:
+        _require_time_zone(organization.time_zone)
+    if "requires_second_factor" in told and organization.requires_second_factor:
+        _require_own_second_factor(by)
+    if told:
+        _save(organization, list(told))
+        tell(by, "organization.changed", organization, told)
+    if "requires_second_factor" in told:
+        _disconnect_everybody()
     return organization
+
+
+def _require_time_zone(name: str) -> None:
+    if not time_zones.exists(name):
+        raise errors.UnknownTimeZone(field="time_zone", name=name)
+
+
+def _require_own_second_factor(by: Actor) -> None:
+    if not second_factor.is_enabled(queries.own_membership(by).user):
+        raise errors.SecondFactorMissing(field="requires_second_factor")
+
+
+def _disconnect_everybody() -> None:
+    """Open pages come back by themselves: those of whom the organization lets in."""
+    for user_id in Membership.objects.values_list("user_id", flat=True):
+        live.disconnect(user_id)
+
+
+def _save(organization: Organization, columns: list[str]) -> None:
+    try:
+        with transaction.atomic():
+            organization.save(update_fields=columns)
+    except IntegrityError:
+        raise errors.SlugTaken(field="slug", slug=organization.slug) from None

@@ -6,40 +6,67 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from apps.core import http
+from apps.core import http, paging
 from apps.core.forms import submit
 from apps.core.http import Request
-from apps.organizations import services
+from apps.organizations import queries, role_table, services
 from apps.organizations.enums import Role
-from apps.organizations.forms import MemberForm
-from apps.organizations.models import Membership
-from apps.organizations.permissions import TABLE
+from apps.organizations.forms import InvitationForm, RoleForm
+from apps.organizations.models import Invitation, Membership
 
 
-@http.page("members.read", post="members.write")
+@http.page("members.read", methods=["GET", "HEAD"])
 def member_list(request: Request) -> HttpResponse:
-    form = MemberForm(request.POST or None)
-    if request.method == "POST" and submit(form, partial(services.add_member, by=request.actor)):
-        return http.redirect(request, http.link(request.organization, "organizations:member-list"))
-    context = {
-        "form": form,
-        "members": Membership.objects.select_related("user").order_by("created_at"),
-        "roles": Role.choices,
-        "table": [(permission, [role in roles for role in Role]) for permission, roles in TABLE.items()],
-    }
-    return render(request, "organizations/member_list.html", context, status=422 if form.errors else 200)
+    return _members_page(request, InvitationForm(actor=request.actor))
 
 
 @http.page("members.write", methods=["POST"])
 def member_role(request: Request, membership_id: UUID) -> HttpResponse:
-    role = request.POST.get("role", "")
     membership = get_object_or_404(Membership, pk=membership_id)
-    if role in Role.values:
-        services.change_role(membership, role, by=request.actor)
-    return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+    form = RoleForm(request.POST)
+    if submit(form, partial(services.change_role, membership, by=request.actor)):
+        return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+    return _members_page(request, InvitationForm(actor=request.actor), role_form=form, member=membership)
 
 
 @http.page("members.write", methods=["POST"])
 def member_remove(request: Request, membership_id: UUID) -> HttpResponse:
     services.remove_member(get_object_or_404(Membership, pk=membership_id), by=request.actor)
     return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+
+
+@http.page("members.write", methods=["POST"])
+def invitation_create(request: Request) -> HttpResponse:
+    form = InvitationForm(request.POST, actor=request.actor)
+    if submit(form, partial(services.invite_member, by=request.actor)):
+        return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+    return _members_page(request, form)
+
+
+@http.page("members.write", methods=["POST"])
+def invitation_resend(request: Request, invitation_id: UUID) -> HttpResponse:
+    services.resend_invitation(get_object_or_404(Invitation, pk=invitation_id), by=request.actor)
+    return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+
+
+@http.page("members.write", methods=["POST"])
+def invitation_revoke(request: Request, invitation_id: UUID) -> HttpResponse:
+    services.revoke_invitation(get_object_or_404(Invitation, pk=invitation_id), by=request.actor)
+    return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+
+
+def _members_page(request: Request, form: InvitationForm, **refused: object) -> HttpResponse:
+    invitations = Invitation.objects.select_related("invited_by__user")
+    context = {
+        "form": form,
+        "members": Membership.objects.select_related("user").order_by("created_at"),
+        "page": paging.newest_first(invitations, request.GET.get("cursor", "")),
+        "roles": Role.choices,
+        "own_roles": [value for value, _ in queries.roles_within(request.actor)],
+        "areas": role_table.areas(),
+        "role_words": role_table.roles(),
+        **refused,
+    }
+    return render(
+        request, "organizations/member_list.html", context, status=200 if not (form.errors or refused) else 422
+    )

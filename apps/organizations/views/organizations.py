@@ -1,20 +1,94 @@
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
 from apps.core import http
+from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
-from apps.organizations import services
-from apps.organizations.forms import OrganizationForm
+from apps.organizations import queries, services
+from apps.organizations.forms import AddressCheckForm, OrganizationForm, SecurityForm, TransferForm
+from apps.organizations.models import Membership
 
 
 @http.page("organization.read", post="organization.write")
-def settings(request: Request) -> HttpResponse:
-    form = OrganizationForm(request.POST or None, instance=request.organization)
-    if request.method == "POST" and form.is_valid():
-        request.organization.refresh_from_db()
-        services.rename_organization(request.organization, form.cleaned_data["name"], by=request.actor)
+def organization_settings(request: Request) -> HttpResponse:
+    form = OrganizationForm(request.POST or None, row=request.organization)
+    if request.method == "POST":
+        slug = request.organization.slug
+        changed = submit_edit(form, partial(services.update_organization, request.organization, by=request.actor))
+        if changed:
+            _tell_saved(request, moved=changed.slug != slug)
+            return http.redirect(request, http.link(changed, "organizations:settings"))
+    return _settings_page(request, form=form)
+
+
+@http.page("organization.write", methods=["POST"])
+def security(request: Request) -> HttpResponse:
+    form = SecurityForm(request.POST, row=request.organization)
+    if submit_edit(form, partial(services.update_organization, request.organization, by=request.actor)):
         return http.redirect(request, http.link(request.organization, "organizations:settings"))
-    status = 422 if form.errors else 200
-    return render(request, "organizations/settings.html", {"form": form}, status=status)
+    return _settings_page(request, security_form=form)
+
+
+@http.page("organization.transfer", methods=["POST"])
+def transfer(request: Request) -> HttpResponse:
+    form = _transfer_form(request, request.POST)
+    if submit(form, lambda member: services.transfer_ownership(member, by=request.actor)):
+        messages.success(request, "The organization has its new owner. You are an admin now.")
+        return http.redirect(request, http.link(request.organization, "organizations:settings"))
+    return _settings_page(request, transfer_form=form)
+
+
+@http.page("organization.leave", methods=["POST"])
+def leave(request: Request) -> HttpResponse:
+    services.leave_organization(by=request.actor)
+    messages.success(request, f"You left {request.organization.name}.")
+    return http.redirect(request, "/")
+
+
+@login_required
+@require_GET
+def address_check(request: Request) -> HttpResponse:
+    """Whether the typed address is free, as a fragment beside its field."""
+    form = AddressCheckForm(request.GET)
+    address = form.address if form.is_valid() else ""
+    is_own = address == request.GET.get("current", "")
+    context = {
+        "address": "" if is_own else address,
+        "is_free": queries.is_free(address),
+        "errors": form.errors.get("slug"),
+        "public_url": settings.PUBLIC_URL,
+    }
+    return http.fragment(request, "organizations/address_check.html", context)
+
+
+def _settings_page(request: Request, **forms: object) -> HttpResponse:
+    request.organization.refresh_from_db()
+    context = {
+        "form": OrganizationForm(row=request.organization),
+        "security_form": SecurityForm(row=request.organization),
+        "transfer_form": _transfer_form(request),
+        **forms,
+    }
+    wrong = any(getattr(form, "errors", None) for form in forms.values())
+    return render(request, "organizations/settings.html", context, status=422 if wrong else 200)
+
+
+def _transfer_form(request: Request, data: Any = None) -> TransferForm:
+    others = Membership.objects.select_related("user").exclude(pk=request.membership.pk).order_by("user__email")
+    return TransferForm(data, organization=request.organization, members=others)
+
+
+def _tell_saved(request: Request, *, moved: bool) -> None:
+    if moved:
+        messages.warning(request, "The address changed. Bookmarks and links with the old one do not work any more.")
+    else:
+        messages.success(request, "Saved.")

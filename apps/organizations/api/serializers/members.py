@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from apps.organizations.enums import Role
-from apps.organizations.models import Membership
+from apps.organizations.enums import InvitationStatus, Role
+from apps.organizations.models import Invitation, Membership
 
 
 class MembershipSerializer(serializers.ModelSerializer):
@@ -15,10 +15,31 @@ class MembershipSerializer(serializers.ModelSerializer):
         fields = ["id", "email", "name", "role", "created_at"]
 
 
-class NewMemberSerializer(serializers.Serializer):
-    email = serializers.EmailField()
+class RoleSerializer(serializers.Serializer):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
-class RoleSerializer(serializers.Serializer):
+class InvitationSerializer(serializers.ModelSerializer):
+    status = serializers.ChoiceField(choices=InvitationStatus.choices, read_only=True)
+    invited_by = serializers.EmailField(source="invited_by.user.email", read_only=True, default=None)
+
+    class Meta:
+        model = Invitation
+        fields = [
+            "id",
+            "email",
+            "role",
+            "status",
+            "invited_by",
+            "sent_at",
+            "sent_count",
+            "expires_at",
+            "accepted_at",
+            "revoked_at",
+            "created_at",
+        ]
+
+
+class NewInvitationSerializer(serializers.Serializer):
+    email = serializers.EmailField()
     role = serializers.ChoiceField(choices=Role.choices)
