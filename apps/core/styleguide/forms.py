@@ -3,6 +3,11 @@
 from django import forms
 
 TASKS = [("", "Decide from the target"), ("classification", "Classification"), ("regression", "Regression")]
+RIGHTS = ["data.read", "data.write", "models.read", "models.call"]
+GRID = [
+    {"label": "Data", "note": "Datasets and their versions.", "cells": [[("data.read", "")], [("data.write", "")], []]},
+    {"label": "Models", "note": "", "cells": [[("models.read", "")], [], [("models.call", "call")]]},
+]
 
 
 class SampleForm(forms.Form):
@@ -15,6 +20,10 @@ class SampleForm(forms.Form):
         choices=[("linear", "Logistic regression"), ("lightgbm", "LightGBM"), ("extra_trees", "Extra trees")],
         widget=forms.CheckboxSelectMultiple,
     )
+    rights = forms.MultipleChoiceField(
+        label="What it may do", choices=[(name, name) for name in RIGHTS], initial=["data.read", "models.call"]
+    )
+    grid = GRID
 
     def clean(self) -> None:
         if self.cleaned_data.get("name") == "refuse me":

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from apps.core import agents, snapshots, tenancy, tokens
 from apps.core.actors import Actor
+from apps.core.changes import apply_changes
+from apps.core.errors import PermissionMissing
 from apps.core.ids import uuid7
 from apps.organizations import errors, networks, queries
 from apps.organizations.enums import TokenKind
@@ -63,11 +65,9 @@ def edit_token(token: ApiToken, name: str, allowed_networks: Sequence[str], *, b
     """Rename a token, and say from where it may be used. Raises what `create_token` raises for these."""
     token = _locked(token)
     _require_charge(token, by)
-    before = {"name": token.name, "allowed_networks": token.allowed_networks}
-    token.name, token.allowed_networks = name, networks.normalised(allowed_networks)
-    token.save(update_fields=list(before))
-    changes = {field: [old, getattr(token, field)] for field, old in before.items() if old != getattr(token, field)}
-    if changes:
+    wanted = {"name": name, "allowed_networks": networks.normalised(allowed_networks)}
+    if changes := apply_changes(token, wanted):
+        token.save(update_fields=list(changes))
         tell(by, "token.edited", token, changes)
         snapshots.publish_on_commit(token.organization_id)
     return token
@@ -159,17 +159,16 @@ def _checked_end(expires_at: datetime | None) -> datetime | None:
 
 
 def _require_charge(token: ApiToken, by: Actor) -> None:
-    """A person is in charge of the tokens that act for them, of all others who may write the organization's."""
-    if not queries.acts_for(token, by):
-        by.require("organization_tokens.write")
+    if not queries.is_in_charge_of(by, token):
+        raise PermissionMissing(permission="organization_tokens.write")
 
 
 def _require_right_to_secret(token: ApiToken, by: Actor) -> None:
     _require_charge(token, by)
-    if token.kind == TokenKind.PERSONAL and not queries.acts_for(token, by):
-        raise errors.NotItsPerson
     for scope in sorted(token.permissions - by.permissions):
         raise errors.ScopeNotHeld(scope=scope)
+    if not queries.may_learn_secret(by, token):
+        raise errors.NotItsPerson
 
 
 def _renew_digest(token: ApiToken, text: str) -> None:
