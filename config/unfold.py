@@ -20,6 +20,7 @@ UNFOLD = {
                         "link": reverse_lazy("admin:organizations_organization_changelist"),
                     },
                     {"title": "People", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
+                    {"title": "Kept mails", "icon": "mail", "link": reverse_lazy("admin:accounts_keptmail_changelist")},
                     {"title": "Trail", "icon": "history", "link": reverse_lazy("admin:audit_auditentry_changelist")},
                 ],
             },
