@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.utils.html import format_html, urlize
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 
 from apps.accounts import mail
@@ -45,5 +45,5 @@ class KeptMailAdmin(ConsoleAdmin):
 
     @admin.display(description="Text")
     def text(self, row: KeptMail) -> SafeString:
-        text = urlize(mail.text_of(row), nofollow=True, autoescape=True)
+        text = mark_safe(urlize(mail.text_of(row), nofollow=True, autoescape=True))  # noqa: S308
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', text)

@@ -29,11 +29,13 @@ def confirm_address(user: User) -> EmailAddress:
 
 @transaction.atomic
 def release_address(email: str, *, to: User) -> None:
-    """Give a proven address to its owner: sign-ups by others with it, which never proved it, are forgotten."""
-    claims = User.objects.filter(email__iexact=email).exclude(pk=to.pk)
-    forgotten, _ = claims.exclude(emailaddress__verified=True).filter(last_login=None, is_staff=False).delete()
-    if forgotten:
-        log.info("unproven_sign_up_forgotten", user=str(to.pk))
+    """Give a proven address to its owner: sign-ups by others with it, which never proved it, are closed."""
+    claims = User.objects.filter(email__iexact=email, last_login=None, is_staff=False).exclude(pk=to.pk)
+    for claim in claims.exclude(emailaddress__verified=True):
+        EmailAddress.objects.filter(user=claim).delete()
+        claim.email, claim.is_active = f"{claim.pk}@unproven.invalid", False
+        claim.save(update_fields=["email", "is_active"])
+        log.info("unproven_sign_up_closed", user=str(claim.pk))
 
 
 @transaction.atomic

@@ -1,0 +1,107 @@
+"""Changing one's address: the new one is proven first, and both are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.test import Client
+
+from tests.accounts.browsers import is_signed_in, link_in, mails_to, path_of, prove, sign_in
+from tests.factories.people import PASSWORD, UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OLD, NEW = "old@example.test", "new@example.test"
+
+
+@pytest.fixture
+def person(db: None) -> Any:
+    return UserFactory(email=OLD)
+
+
+@pytest.fixture
+def browser(person: Any) -> Client:
+    """Signed in, and asked again a moment ago."""
+    browser = Client()
+    sign_in(browser, OLD)
+    browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    return browser
+
+
+def ask_for(browser: Client, email: str) -> Any:
+    return browser.post("/accounts/email/", {"email": email, "action_add": ""})
+
+
+def confirm(browser: Client, email: str) -> Any:
+    return browser.post(path_of(link_in(mails_to(email)[0])))
+
+
+def test_nothing_changes_before_the_new_address_is_proven(browser: Client, person: Any) -> None:
+    ask_for(browser, NEW)
+    person.refresh_from_db()
+    assert person.email == OLD
+    page = browser.get("/accounts/email/").content.decode()
+    assert "Changing to" in page
+    assert NEW in page
+
+
+def test_the_new_address_replaces_the_old_one_and_both_are_told(browser: Client, person: Any) -> None:
+    ask_for(browser, NEW)
+    confirm(browser, NEW)
+    person.refresh_from_db()
+    assert person.email == NEW
+    assert list(EmailAddress.objects.values_list("email", "verified", "primary")) == [(NEW, True, True)]
+    for email in (OLD, NEW):
+        message = mails_to(email)[-1]
+        assert "was changed" in message.subject
+        assert OLD in message.body
+        assert NEW in message.body
+    other = Client()
+    sign_in(other, OLD)
+    assert not is_signed_in(other)
+    sign_in(other, NEW)
+    assert is_signed_in(other)
+
+
+def test_changing_it_asks_again_who_it_is(browser: Client, person: Any) -> None:
+    stranger_at_the_keyboard = Client()
+    stranger_at_the_keyboard.force_login(person)
+    answer = ask_for(stranger_at_the_keyboard, NEW)
+    assert not EmailAddress.objects.filter(email=NEW).exists()
+    prove(stranger_at_the_keyboard, answer)
+    assert not EmailAddress.objects.get(email=NEW).verified
+
+
+def test_s8_whether_an_address_has_an_account_is_not_told(browser: Client) -> None:
+    UserFactory(email="taken@example.test")
+    free, taken = (ask_for(browser, email) for email in (NEW, "taken@example.test"))
+    assert (free.status_code, free["Location"]) == (taken.status_code, taken["Location"])
+
+
+def test_an_address_that_somebody_else_proved_is_not_taken_over(browser: Client, person: Any) -> None:
+    UserFactory(email="taken@example.test")
+    ask_for(browser, "taken@example.test")
+    confirm(browser, "taken@example.test")
+    person.refresh_from_db()
+    assert person.email == OLD
+
+
+def test_an_address_that_somebody_else_claimed_but_never_proved_is_free(browser: Client, person: Any) -> None:
+    squatter = UserFactory(email=NEW, proven=False)
+    ask_for(browser, NEW)
+    confirm(browser, NEW)
+    person.refresh_from_db()
+    assert person.email == NEW
+    squatter.refresh_from_db()
+    assert (squatter.is_active, squatter.email) == (False, f"{squatter.pk}@unproven.invalid")
+
+
+def test_the_change_can_be_called_off(browser: Client, person: Any) -> None:
+    ask_for(browser, NEW)
+    browser.post("/accounts/email/", {"email": NEW, "action_remove": ""})
+    assert list(EmailAddress.objects.values_list("email", flat=True)) == [OLD]
+    assert confirm(browser, NEW).status_code == 404
+    person.refresh_from_db()
+    assert person.email == OLD
