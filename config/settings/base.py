@@ -307,6 +307,8 @@ SPECTACULAR_SETTINGS = {
         "TaskName": "apps.registry.enums.TaskName",
         "Algorithm": "apps.registry.enums.AlgorithmName",
         "Role": "apps.organizations.enums.Role",
+        "TokenKind": "apps.organizations.enums.TokenKind",
+        "InvitationStatus": "apps.organizations.enums.InvitationStatus",
     },
 }
 

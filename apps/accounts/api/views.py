@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import cache_control
@@ -24,9 +24,9 @@ KEYS_CACHED_FOR_S = 300
 
 
 class SignInView(APIView):
-    parser_classes: ClassVar[list[Any]] = [JSONParser]
-    authentication_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = [AllowAny]
+    parser_classes = (JSONParser,)
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePublicKey,
     generate_private_key,
 )
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from jwt.algorithms import ECAlgorithm
+from rest_framework_simplejwt.settings import api_settings
 
 from apps.accounts.models import SigningKey
 from apps.core import sealing
@@ -33,7 +33,7 @@ from apps.core.ids import uuid7
 
 ROTATED_AFTER = timedelta(days=30)
 # A process may sign with the key it remembers for a moment after another one was made.
-VERIFIES_FOR = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"] + timedelta(hours=1)
+VERIFIES_FOR = api_settings.REFRESH_TOKEN_LIFETIME + timedelta(hours=1)
 REMEMBERED_FOR_S = 30.0
 
 log = structlog.get_logger(__name__)

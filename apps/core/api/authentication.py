@@ -22,7 +22,3 @@ class ActorAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return NotAuthenticated.headers["WWW-Authenticate"]
-
-
-class PersonAuthentication(ActorAuthentication):
-    """The same for operations on what belongs to a person, who is in no organization while asking for it."""

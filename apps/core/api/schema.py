@@ -7,6 +7,8 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from apps.core.api.permissions import PersonPermission
+
 API_TOKEN = {"type": "http", "scheme": "bearer", "description": "An API token, `my_...`, of one organization."}
 ACCESS_TOKEN = {
     "type": "http",
@@ -55,18 +57,11 @@ class ActorAuthenticationScheme(OpenApiAuthenticationExtension):
     name = ["apiToken", "accessToken"]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        return [{name: []} for name in self.name]
+        is_personal = PersonPermission in auto_schema.view.permission_classes
+        return [{name: []} for name in (["accessToken"] if is_personal else self.name)]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
         return [API_TOKEN, ACCESS_TOKEN]
-
-
-class PersonAuthenticationScheme(OpenApiAuthenticationExtension):
-    target_class = "apps.core.api.authentication.PersonAuthentication"
-    name = "accessToken"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        return ACCESS_TOKEN
 
 
 def tell_idempotency(result: dict[str, Any], **context: Any) -> dict[str, Any]:

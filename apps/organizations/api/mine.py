@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -10,8 +10,8 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.models import User
 from apps.core import tenancy
-from apps.core.api.authentication import PersonAuthentication
 from apps.core.api.permissions import PersonPermission
 from apps.organizations import queries, services
 from apps.organizations.models import Membership, Organization
@@ -31,8 +31,6 @@ class MyOrganizationSerializer(serializers.ModelSerializer):
 
 class NewOrganizationSerializer(serializers.ModelSerializer):
     slug = serializers.CharField(
-        min_length=2,
-        max_length=40,
         default="",
         validators=Organization._meta.get_field("slug").validators,
         help_text="Its address, made from the name if left out.",
@@ -46,14 +44,17 @@ class NewOrganizationSerializer(serializers.ModelSerializer):
 class MyOrganizationsApi(GenericAPIView):
     """Where the person belongs and with which role. An API token has no person of that kind, so it is refused."""
 
-    authentication_classes: ClassVar[list[Any]] = [PersonAuthentication]
-    permission_classes: ClassVar[list[Any]] = [PersonPermission]
+    permission_classes = (PersonPermission,)
     serializer_class = MyOrganizationSerializer
     queryset = Membership.objects.select_related("organization")
 
+    @property
+    def person(self) -> User:
+        return cast("User", self.request.user)
+
     @extend_schema(operation_id="my_organizations_list", responses=MyOrganizationSerializer(many=True))
     def get(self, request: Request) -> Response:
-        with tenancy.principal(request.user.pk):
+        with tenancy.principal(self.person.pk):
             rows = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(rows, many=True).data)
 
@@ -66,6 +67,6 @@ class MyOrganizationsApi(GenericAPIView):
         """Found an organization, as its first owner."""
         form = NewOrganizationSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        founded = services.create_organization(owner=request.user, **form.validated_data)
-        membership = queries.membership_in(request.user, founded.slug)
+        founded = services.create_organization(owner=self.person, **form.validated_data)
+        membership = queries.membership_in(self.person, founded.slug)
         return Response(self.get_serializer(membership).data, status=status.HTTP_201_CREATED)
