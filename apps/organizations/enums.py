@@ -14,6 +14,13 @@ class TokenKind(models.TextChoices):
     ORGANIZATION = "organization"
 
 
+class TokenStatus(models.TextChoices):
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    DISABLED = "disabled"
+
+
 class InvitationStatus(models.TextChoices):
     OPEN = "open"
     EXPIRED = "expired"

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.ids import uuid7
-from apps.organizations.enums import InvitationStatus, Role, TokenKind
+from apps.organizations.enums import InvitationStatus, Role, TokenKind, TokenStatus
 from apps.organizations.permissions import ALL, permissions_of
 from apps.organizations.querysets import ApiTokenQuerySet, InvitationQuerySet
 
@@ -141,10 +141,10 @@ class ApiToken(tenancy.TenantModel):
     @property
     def status(self) -> str:
         if self.revoked_at:
-            return "revoked"
+            return TokenStatus.REVOKED
         if self.is_expired:
-            return "expired"
-        return "disabled" if self.is_orphaned else "active"
+            return TokenStatus.EXPIRED
+        return TokenStatus.DISABLED if self.is_orphaned else TokenStatus.ACTIVE
 
     @property
     def is_orphaned(self) -> bool:

@@ -308,6 +308,7 @@ SPECTACULAR_SETTINGS = {
         "Algorithm": "apps.registry.enums.AlgorithmName",
         "Role": "apps.organizations.enums.Role",
         "TokenKind": "apps.organizations.enums.TokenKind",
+        "TokenStatus": "apps.organizations.enums.TokenStatus",
         "InvitationStatus": "apps.organizations.enums.InvitationStatus",
     },
 }

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from rest_framework import serializers
 
-from apps.organizations.enums import TokenKind
+from apps.organizations.enums import TokenKind, TokenStatus
 from apps.organizations.models import ApiToken
 from apps.organizations.networks import MAX_NETWORKS
 from apps.organizations.permissions import ALL
@@ -21,7 +21,7 @@ class NetworksField(serializers.ListField):
 
 
 class ApiTokenSerializer(serializers.ModelSerializer):
-    status = serializers.ChoiceField(choices=["active", "expired", "revoked", "disabled"], read_only=True)
+    status = serializers.ChoiceField(choices=TokenStatus.choices, read_only=True)
     person = serializers.EmailField(
         source="membership.user.email",
         read_only=True,
