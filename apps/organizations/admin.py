@@ -68,6 +68,12 @@ class InvitationAdmin(ConsoleAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ConsoleAdmin):
-    list_display = ["name", "organization", "scopes", "expires_at", "revoked_at", "last_used_at"]
-    exclude = ["secret_hash"]
+    list_display = ["name", "organization", "kind", "status", "expires_at", "last_used_at", "last_used_address"]
+    list_filter = ["kind"]
+    exclude = ["secret_hash", "previous_hash"]
     search_fields = ["name", "organization__slug"]
+    actions = ["revoke"]
+
+    @admin.action(description="Revoke")
+    def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        _each(self, request, rows, services.revoke_token)

@@ -6,5 +6,6 @@ class OrganizationsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core import snapshots
+        from apps.organizations import receivers  # noqa: F401
 
         snapshots.section("tokens", "apps.organizations.snapshot.compile_section")

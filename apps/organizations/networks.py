@@ -42,8 +42,11 @@ def _network(text: str) -> Network:
         network = ip_network(text.strip(), strict=False)
     except ValueError:
         raise NetworkInvalid(field="allowed_networks", network=text) from None
-    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
-        return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    first = network.network_address
+    if isinstance(first, IPv6Address) and first.scope_id:  # an interface of this machine
+        raise NetworkInvalid(field="allowed_networks", network=text)
+    if isinstance(first, IPv6Address) and first.ipv4_mapped and network.prefixlen >= 96:
+        return IPv4Network((first.ipv4_mapped, network.prefixlen - 96))
     return network
 
 

@@ -156,8 +156,8 @@ def acts_for(token: ApiToken, actor: Actor) -> bool:
 
 
 def is_in_charge_of(actor: Actor, token: ApiToken) -> bool:
-    """People change and revoke the tokens that act for them; all others need a right over the organization's."""
-    return acts_for(token, actor) or actor.can("organization_tokens.write")
+    """People change and revoke their own tokens; all others need a right over the organization's, or the console."""
+    return acts_for(token, actor) or actor.can("organization_tokens.write") or actor.kind == "operator"
 
 
 def may_learn_secret(actor: Actor, token: ApiToken) -> bool:

@@ -19,6 +19,7 @@ from apps.organizations.services.tokens import (
     admit_token,
     create_token,
     edit_token,
+    publish_tokens_of,
     revoke_token,
     rotate_token,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "edit_token",
     "invite_member",
     "leave_organization",
+    "publish_tokens_of",
     "remove_member",
     "resend_invitation",
     "revoke_invitation",

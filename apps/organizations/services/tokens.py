@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.core import agents, snapshots, tenancy, tokens
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
@@ -108,6 +109,12 @@ def revoke_token(token: ApiToken, *, by: Actor) -> ApiToken:
         tell(by, "token.revoked", token, {"name": token.name})
         snapshots.publish_on_commit(token.organization_id)
     return token
+
+
+def publish_tokens_of(user: User) -> None:
+    """Tell the data plane whether the person is still active, wherever they are a member."""
+    for membership in queries.memberships_of(user):
+        snapshots.publish_on_commit(membership.organization_id)
 
 
 def admit_token(text: str, *, address: str, agent: str) -> ApiToken:
