@@ -9,8 +9,8 @@ from typing import Any
 MASK = "***"
 
 _SECRET_NAMES = re.compile(
-    r"authorization|cookies?|credentials?|pass(word|wd|phrase)\w*|pepper|private_?key|\w*secret(_?key)?|session_?(id|key)"
-    r"|(?!next_)\w*token|api_?key|csrf\w*|recovery_codes?|set-cookie|x-api-key",
+    r"(\w+[_-])*(authorization|cookies?|credentials?|pass(word|wd|phrase)\d*|pepper|secrets?|token|csrf\w*|recovery_codes?"
+    r"|session_?id|(api|access|private|secret|session|signing)_?key)",
     re.IGNORECASE,
 )
 _SECRET_TEXTS: list[tuple[re.Pattern[str], str]] = [

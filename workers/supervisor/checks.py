@@ -23,8 +23,16 @@ CHECKS: list[list[str]] = [
     ["djlint", "templates", "--lint", "--quiet"],
     ["mypy"],
     ["python", "manage.py", "makemigrations", "--check", "--dry-run"],
+    ["python", "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
     ["python", "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull],
 ]
+# What an installation behind a proxy sets, besides secrets and services of its own.
+PRODUCTION = {
+    "DJANGO_SETTINGS_MODULE": "config.settings.production",
+    "PUBLIC_URL": "https://modelyard.test",
+    "EDGE_URL": "https://models.modelyard.test",
+    "TRUSTED_PROXIES": "10.0.0.0/8",
+}
 
 
 def main() -> int:
@@ -37,7 +45,8 @@ def main() -> int:
 
 def is_clean(check: Sequence[str]) -> bool:
     say("+ " + " ".join(check))
-    return subprocess.run([BIN / check[0], *check[1:]], cwd=ROOT, check=False).returncode == 0
+    env = {**os.environ, **(PRODUCTION if "--deploy" in check else {})}
+    return subprocess.run([BIN / check[0], *check[1:]], cwd=ROOT, env=env, check=False).returncode == 0
 
 
 if __name__ == "__main__":
