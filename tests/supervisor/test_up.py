@@ -11,6 +11,7 @@ import tempfile
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
@@ -220,6 +221,22 @@ def kept(variables: dict[str, str | None]) -> object:
             return row[0] if row else None
     except psycopg.OperationalError:
         return None
+
+
+async def test_what_a_program_tells_the_person_is_shown_and_in_no_log(checkout: Checkout) -> None:
+    process = await checkout.up()
+    await until_said(process, "ready")
+    await asyncio.to_thread(tell, checkout_url(checkout), b"--- Mail to somebody: https://secret.example/link\n")
+    await until_said(process, "--- Mail to somebody: https://secret.example/link")
+    logs = "".join(log.read_text() for log in checkout.state.logs.iterdir())
+    assert "secret.example" not in logs
+
+
+def tell(url: str, text: bytes) -> None:
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+    connection.request("POST", "/", text)
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 async def test_reset_stops_what_runs_and_forgets_it(checkout: Checkout) -> None:

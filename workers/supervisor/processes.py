@@ -9,7 +9,7 @@ import subprocess
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workers.supervisor import logs
@@ -41,6 +41,12 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 3.0
     sweep: Callable[[], None] | None = None
+
+
+def given(program: Program, descriptor: int, name: str) -> Program:
+    """The program with one more open file, whose number it finds in the variable `name`."""
+    env = {**(program.env or os.environ), name: str(descriptor)}
+    return replace(program, env=env, sockets=[*program.sockets, descriptor])
 
 
 class NotReady(Exception):

@@ -16,12 +16,12 @@ from workers.supervisor.environment import Installation, Misconfigured, install
 from workers.supervisor.instance import AlreadyRunning, Instance
 from workers.supervisor.ports import PortTaken
 from workers.supervisor.postgres import ClusterNotMade
-from workers.supervisor.processes import NotReady, Program, Supervisor
+from workers.supervisor.processes import NotReady, Program, Supervisor, given
 from workers.supervisor.programs import Sockets, application_programs, port_of
 from workers.supervisor.sample import create_sample, greeting
 from workers.supervisor.setup import StepFailed, set_up
 from workers.supervisor.state import State
-from workers.supervisor.terminal import complain, say
+from workers.supervisor.terminal import Speaker, complain, say
 
 T = TypeVar("T")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,11 +55,14 @@ async def run(state: State, environ: Mapping[str, str], instance: Instance, plan
     stopping = stop_on_signals()
     instance.stop_leftovers()
     sockets = open_sockets(state, environ)
-    supervisor = Supervisor(state.logs, state.run)
+    supervisor, speaker = Supervisor(state.logs, state.run), Speaker()
+    speaker.listen()
     installation = install(state, environ, *map(port_of, (sockets.public, sockets.llm)))
     instance.announce(installation.variables["PUBLIC_URL"])
     try:
-        programs = plan.programs(installation.variables, sockets)
+        programs = [
+            given(program, speaker.writing, "TERMINAL_FD") for program in plan.programs(installation.variables, sockets)
+        ]
         await unless_stopped(bring_up(installation, supervisor, plan, programs), stopping)
         await stopping.wait()
     finally:
@@ -67,6 +70,7 @@ async def run(state: State, environ: Mapping[str, str], instance: Instance, plan
         sockets.close()
         await supervisor.stop()
         await asyncio.to_thread(instance.stop_replicas)
+        speaker.close()
     return 0
 
 
