@@ -12,6 +12,7 @@ from apps.accounts.urls import urlpatterns as account_urls
 # One login for everybody: limited by account and address, which the admin's own is not.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler400 = "apps.core.refusals.bad_request"
 handler404 = "apps.core.refusals.not_found"
 handler429 = "apps.accounts.views.too_many_requests"
 handler500 = "apps.core.refusals.server_error"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 
@@ -19,6 +20,23 @@ def refusal(request: Request, error: DomainError) -> HttpResponse:
     if getattr(request, "htmx", False):
         return http.toast_error(request, error)
     return http.error_page(request, error)
+
+
+class RequestUnreadable(DomainError):
+    code = "request_unreadable"
+    status = 400
+    detail = "The request could not be read. Check its address, its headers and its form."
+
+
+class FormTooLarge(DomainError):
+    code = "body_too_large"
+    status = 413
+    detail = "The body is larger than what is taken here. Send less at a time."
+
+
+def bad_request(request: Request, exception: Exception | None = None) -> HttpResponse:
+    """Django's `handler400`: what the framework refuses to read."""
+    return refusal(request, FormTooLarge() if isinstance(exception, RequestDataTooBig) else RequestUnreadable())
 
 
 def not_found(request: Request, exception: Http404 | None = None) -> HttpResponse:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -129,18 +130,24 @@ def execute(claim: Claim) -> None:
             return
         live.publish(f"job:{job.pk}")
         live.publish("jobs")
-        running = RunningJob(job)
-        stop = threading.Event()
-        heartbeat = threading.Thread(target=running.keep_lease, args=(stop, claim.organization_id), daemon=True)
-        heartbeat.start()
         # The id of the request that submitted the job leads from the call to what its job logged.
         context = {"job": str(job.pk), "attempt": job.attempt, "request_id": job.request_id}
-        try:
-            with structlog.contextvars.bound_contextvars(**context):
-                _run_handler(running)
-        finally:
-            stop.set()
-            heartbeat.join(timeout=5)
+        with structlog.contextvars.bound_contextvars(organization=str(claim.organization_id), **context):
+            _attempt(RunningJob(job), claim)
+
+
+def _attempt(running: RunningJob, claim: Claim) -> None:
+    log.info("attempt_started", kind=running.kind)
+    stop = threading.Event()
+    arguments = (running.keep_lease, stop, claim.organization_id)
+    heartbeat = threading.Thread(target=copy_context().run, args=arguments, daemon=True)
+    heartbeat.start()
+    try:
+        _run_handler(running)
+    finally:
+        stop.set()
+        heartbeat.join(timeout=5)
+        log.info("attempt_ended", kind=running.kind, duration_ms=round((time.monotonic() - running.started) * 1000))
 
 
 def _run_handler(running: RunningJob) -> None:
