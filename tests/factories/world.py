@@ -20,18 +20,18 @@ from tests.factories.serving import make_model_version
 from tests.factories.tables import plants_csv, ready_version
 
 
-def build(organization: Any, actor: Actor) -> dict[str, Model]:
-    """Rows by the name that addresses use for them, such as `dataset_id`."""
+def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Model]:
+    """Rows by the name that addresses use for them, such as `dataset_id`; `mark` stands in all that people named."""
     with tenancy.scope(organization.pk):
-        dataset_version = ready_version("secret-data", plants_csv(), actor)
+        dataset_version = ready_version(f"{mark}-data", plants_csv(), actor)
         dataset = dataset_version.dataset
-        version = make_model_version(dataset_version=dataset_version)
-        job = Job.objects.create(kind="training.run", queue="training", label="Train secret-project", status="failed")
+        version = make_model_version(f"{mark}-model", dataset_version=dataset_version)
+        job = Job.objects.create(kind="training.run", queue="training", label=f"Train {mark}-run", status="failed")
         JobTransition.objects.create(job=job, status="failed", attempt=1)
-        JobLogLine.objects.create(job=job, attempt=1, text="a line")
+        JobLogLine.objects.create(job=job, attempt=1, text=f"a {mark} line")
         run = TrainingRun.objects.create(
-            name="secret-project",
-            model_name="secret-project",
+            name=f"{mark}-run",
+            model_name=f"{mark}-run",
             dataset_version=dataset_version,
             target="age",
             candidates=["linear"],
@@ -42,15 +42,15 @@ def build(organization: Any, actor: Actor) -> dict[str, Model]:
         trial = Trial.objects.create(run=run, position=0, algorithm="logistic")
         TrialScore.objects.create(trial=trial, position=0, metric="roc_auc", folds=[0.5], mean=1, std=0, low=1, high=1)
         deployment = Deployment.objects.create(
-            name="secret-endpoint", model_version=version, serving_version=version, status="ready"
+            name=f"{mark}-endpoint", model_version=version, serving_version=version, status="ready"
         )
         replica = Replica.objects.create(
             deployment=deployment, model_version=version, index=0, status="ready", changed_at=timezone.now()
         )
-        project = services.create_project("secret-project", by=actor)
-        token, _ = services.create_token("t", ["datasets.read"], by=actor)
-        invitation = services.invite_member("secret-guest@example.test", "analyst", by=actor)
-        call = _call()
+        project = services.create_project(f"{mark}-project", by=actor)
+        token, _ = services.create_token(f"{mark}-token", ["datasets.read"], by=actor)
+        invitation = services.invite_member(f"{mark}-guest@example.test", "analyst", by=actor)
+        call = _call(mark)
         event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
     return {
         "dataset_id": dataset,
@@ -70,19 +70,19 @@ def build(organization: Any, actor: Actor) -> dict[str, Model]:
     }
 
 
-def _call() -> CallRecord:
+def _call(mark: str) -> CallRecord:
     return CallRecord.objects.create(
         id=uuid4(),
         request_id="req_1",
         occurred_at=timezone.now(),
         method="POST",
-        path="/v2/models/secret-endpoint/infer",
+        path=f"/v2/models/{mark}-endpoint/infer",
         route="infer",
         status=200,
         latency_us=1,
         request_bytes=1,
         response_bytes=1,
-        model="secret-endpoint",
+        model=f"{mark}-endpoint",
         error_code="",
         client="127.0.0.1",
     )
