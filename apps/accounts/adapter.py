@@ -37,7 +37,8 @@ class AccountAdapter(DefaultAccountAdapter):
     def error_messages(self) -> dict[str, Any]:  # type: ignore[override]
         wait = in_words(longest_wait_s("login_failed"))
         text = f"These were too many failed tries. Wait {wait}, or reset your password, then try again."
-        return {**DefaultAccountAdapter.error_messages, "too_many_login_attempts": text}
+        own = {"too_many_login_attempts": text, "email_password_mismatch": "The address or the password is wrong."}
+        return {**DefaultAccountAdapter.error_messages, **own}
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # type: ignore[override]
         user = super().save_user(request, user, form, commit=False)  # type: ignore[assignment]
@@ -78,6 +79,12 @@ class AccountAdapter(DefaultAccountAdapter):
         super().set_password(user, password)
         is_own = self.request is not None and self.request.user == user
         services.end_sessions(user, keep=self.request.session.session_key if is_own else None)
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict]:
+        """The ways to confirm who one is, in the words of our pages."""
+        words = {"mfa_reauthenticate": "Use a code", "mfa_reauthenticate:webauthn": "Use a passkey"}
+        methods = super().get_reauthentication_methods(user)
+        return [{**method, "description": words.get(method["id"], method["description"])} for method in methods]
 
     def logout(self, request: HttpRequest) -> None:
         user_id = request.user.pk
