@@ -40,7 +40,8 @@ class ConsoleAdmin(ModelAdmin):
         return Actor("operator", user.pk, label, user_id=user.pk, request_id=cast("Any", request).id)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        return [field.name for field in self.model._meta.fields]
+        # Read-only fields are shown even if they are excluded, so a hash has to be left out here too.
+        return [field.name for field in self.model._meta.fields if field.name not in (self.exclude or ())]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,0 +1,104 @@
+"""An organization that requires two-factor lets nobody in without it; API tokens are a factor of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from asgiref.sync import sync_to_async
+from django.test import Client
+
+from apps.accounts.jwt import families
+from apps.core import tenancy
+from apps.core.actors import Actor
+from apps.core.consumers import COME_AGAIN
+from apps.organizations import errors, services
+from apps.organizations.permissions import permissions_of
+from apps.organizations.sockets import NOT_FOUND
+from config.websocket_urls import websockets
+from tests.conftest import actor_of
+from tests.core.sockets import Socket
+
+pytestmark = pytest.mark.django_db
+
+
+def set_up(user: Any) -> None:
+    totp.TOTP.activate(user, totp.generate_totp_secret())
+
+
+@pytest.fixture
+def strict_acme(acme: Any, owner: Any) -> Any:
+    set_up(owner)
+    with tenancy.scope(acme.pk):
+        return services.update_organization(acme, requires_second_factor=True, by=actor_of(owner, "owner"))
+
+
+def test_whoever_turns_it_on_has_it(acme: Any, in_acme: Any, owner: Any, actor: Actor) -> None:
+    with pytest.raises(errors.SecondFactorMissing):
+        services.update_organization(acme, requires_second_factor=True, by=actor)
+    machine = Actor("token", None, "of the organization", permissions_of("owner"))
+    with pytest.raises(errors.PersonNeeded):
+        services.update_organization(acme, requires_second_factor=True, by=machine)
+    set_up(owner)
+    assert services.update_organization(acme, requires_second_factor=True, by=actor).requires_second_factor
+
+
+def test_the_page_turns_it_on_and_off(as_owner: Client, acme: Any, owner: Any) -> None:
+    refused = as_owner.post("/o/acme/settings/security/", {"requires_second_factor": "on"})
+    assert refused.status_code == 422
+    assert 'id="id_requires_second_factor_error"' in refused.content.decode()
+    set_up(owner)
+    for typed, wanted in (({"requires_second_factor": "on"}, True), ({}, False)):
+        assert as_owner.post("/o/acme/settings/security/", typed).status_code == 303
+        acme.refresh_from_db()
+        assert acme.requires_second_factor is wanted
+
+
+def test_every_page_leads_whoever_lacks_it_to_set_it_up(strict_acme: Any, as_viewer: Client, as_owner: Client) -> None:
+    for path in ("/o/acme/", "/o/acme/data/", "/o/acme/settings/members/"):
+        answer = as_viewer.get(path)
+        assert answer.status_code == 403, path
+        assert "Acme requires two-factor" in answer.content.decode()
+        assert 'href="/accounts/2fa/"' in answer.content.decode()
+        assert as_owner.get(path).status_code == 200
+    assert as_viewer.post("/o/acme/settings/leave/").status_code == 403
+
+
+def test_the_api_refuses_a_person_without_it_and_not_their_token(
+    strict_acme: Any, as_viewer: Client, api_viewer: Any, viewer: Any
+) -> None:
+    bearer = {"Authorization": f"Bearer {families.start_family(viewer).access}"}
+    for headers in ({}, bearer):
+        refused = as_viewer.get("/api/v1/datasets/", headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")
+    assert api_viewer.get("/api/v1/datasets/").status_code == 200
+
+
+def test_setting_it_up_lets_one_in_and_taking_it_away_out(strict_acme: Any, as_viewer: Client, viewer: Any) -> None:
+    set_up(viewer)
+    assert as_viewer.get("/o/acme/data/").status_code == 200
+    Authenticator.objects.filter(user=viewer).delete()
+    assert as_viewer.get("/o/acme/data/").status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_turning_it_on_closes_the_open_pages_of_those_without(acme: Any, owner: Any, viewer: Any) -> None:
+    def turn_on() -> None:
+        set_up(owner)
+        with tenancy.scope(acme.pk):
+            services.update_organization(acme, requires_second_factor=True, by=actor_of(owner, "owner"))
+
+    socket = Socket(websockets, "/ws/o/acme/live/", viewer)
+    assert await socket.connect()
+    await sync_to_async(turn_on)()
+    assert await socket.closed_with() == COME_AGAIN
+    again = Socket(websockets, "/ws/o/acme/live/", viewer)
+    await again.connect()
+    assert await again.closed_with() == NOT_FOUND
+    with_it = Socket(websockets, "/ws/o/acme/live/", owner)
+    assert await with_it.connect()
+    await with_it.send({"subscribe": ["members"]})
+    assert await with_it.receive() == {"subscribed": ["members"]}
+    await with_it.close()
