@@ -31,4 +31,4 @@ class ProfileForm(forms.ModelForm):
     class Meta:
         model = User
         fields = ["name"]
-        help_texts = {"name": "What others see beside your work. Without one they see your e-mail address."}
+        help_texts = {"name": "What others see beside your work. Without one they see your email address."}

@@ -22,7 +22,7 @@ class AccountPage:
 
 PAGES = (
     AccountPage("Profile", "accounts:profile", ("accounts:profile",)),
-    AccountPage("E-mail", "account_email", ("account_email",)),
+    AccountPage("Email", "account_email", ("account_email",)),
     AccountPage("Password", "account_change_password", ("account_change_password", "account_set_password")),
     AccountPage("Two-factor", "mfa_index", ("mfa_",)),
     AccountPage("Connections", "socialaccount_connections", ("socialaccount_",)),
