@@ -19,9 +19,11 @@ from django.db import connections
 from django.db.models.functions import Now
 from django.test import Client
 
+from apps.accounts import tasks
 from apps.accounts.jwt import families, keys, tokens
 from apps.accounts.models import RefreshFamily, SigningKey
 from tests.accounts.signing import program, refresh, signed_in
+from workers.schedules import schedules
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +127,15 @@ def test_a_key_is_rotated_when_it_is_a_month_old(access: str) -> None:
     SigningKey.objects.update(created_at=Now() - keys.ROTATED_AFTER)
     assert keys.rotate_when_due() is not None
     assert keys.rotate_when_due() is None, "a second tick finds the new key"
+
+
+def test_the_clock_rotates_keys_and_forgets_what_has_ended(access: str) -> None:
+    SigningKey.objects.update(created_at=Now() - keys.ROTATED_AFTER)
+    RefreshFamily.objects.update(expires_at=Now())
+    assert schedules(None)["tend-signing"]["task"] == tasks.tend_signing.name
+    tasks.tend_signing()
+    assert SigningKey.objects.count() == 2
+    assert not RefreshFamily.objects.exists()
 
 
 def test_there_is_nothing_to_rotate_before_the_first_use() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client, RequestFactory
 
 from apps.accounts.models import IdempotentRequest, RefreshFamily
@@ -152,6 +154,7 @@ def test_s8_guessing_codes_stops_the_right_one_too(person: Any) -> None:
     ("body", "content_type", "status"),
     [
         (b"{", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
         (b"[]", "application/json", 422),
         (b"{}", "application/json", 422),
         (b'{"email": "a@b.test", "password": "x\\u0000"}', "application/json", 422),
@@ -192,6 +195,26 @@ def test_a_lost_answer_to_a_refresh_is_given_again_without_ending_the_family(per
     assert (again.status_code, again.content, again["Idempotency-Replayed"]) == (200, second.content, "true")
     assert again["Cache-Control"] == "no-store"
     assert refresh(second.json()["refresh"], key="r2").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refresh_sent_ten_times_at_once_with_one_key_is_made_once(person: Any) -> None:
+    pair = ask_token(person.email).json()
+    start, answers = threading.Barrier(10), []
+
+    def send() -> None:
+        start.wait()
+        answers.append(refresh(pair["refresh"], key="r1"))
+        connections.close_all()
+
+    threads = [threading.Thread(target=send) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    (content,) = {answer.content for answer in answers if answer.status_code == 200}
+    assert refresh(json.loads(content)["refresh"]).status_code == 200
 
 
 def test_without_its_key_a_repeated_refresh_ends_the_family(person: Any) -> None:

@@ -9,9 +9,13 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 
+from apps.accounts.jwt.errors import TooManyAttempts
 from apps.core import tenancy
-from apps.organizations import idempotency
+from apps.core.actors import Actor
+from apps.organizations import idempotency, services
 from apps.organizations.models import ApiToken, IdempotentRequest
+from tests.architecture.doors import OPERATIONS, operation_path
+from tests.factories import world
 
 BODY = {"name": "ci", "scopes": ["datasets.read"]}
 
@@ -94,6 +98,28 @@ def test_keys_of_two_callers_do_not_meet(api_owner: Any, api_developer: Any) -> 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "schlüssel"])
 def test_an_unusable_key_is_refused(api_owner: Any, key: str) -> None:
     assert post(api_owner, key).status_code == 400
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", [path for path, method, _ in OPERATIONS if method == "post"])
+def test_every_post_answers_a_repeated_key_from_memory(path: str, acme: Any, actor: Actor, api_owner: Any) -> None:
+    address = operation_path(path, world.build(acme, actor))
+    first, again = (api_owner.post(address, {}, headers={"Idempotency-Key": "k1"}) for _ in range(2))
+    assert "Idempotency-Replayed" not in first.headers
+    if first.status_code < 500:  # of what failed on our side nothing is kept
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.django_db
+def test_a_refusal_that_passes_by_itself_is_not_kept(api_owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise TooManyAttempts(seconds=9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services, "create_token", refuse)
+        assert post(api_owner, "k1").status_code == 429
+    assert post(api_owner, "k1").status_code == 201
 
 
 @pytest.mark.django_db

@@ -10,7 +10,6 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers as drf
 from rest_framework import status
-from rest_framework.parsers import JSONParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +18,7 @@ from rest_framework.views import APIView
 from apps.accounts.api.serializers import CredentialsSerializer, PairSerializer, RefreshSerializer
 from apps.accounts.jwt import families, keys
 from apps.accounts.jwt.sign_in import person_signing_in
+from apps.core.api.parsers import JSONParser
 
 KEYS_CACHED_FOR_S = 300
 
