@@ -34,14 +34,14 @@ def in_words(seconds: int) -> str:
 
 class AccountAdapter(DefaultAccountAdapter):
     @property
-    def error_messages(self) -> dict[str, Any]:  # type: ignore[override]
+    def error_messages(self) -> dict[str, Any]:
         wait = in_words(longest_wait_s("login_failed"))
         text = f"These were too many failed tries. Wait {wait}, or reset your password, then try again."
         own = {"too_many_login_attempts": text, "email_password_mismatch": "The address or the password is wrong."}
         return {**DefaultAccountAdapter.error_messages, **own}
 
-    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # type: ignore[override]
-        user = super().save_user(request, user, form, commit=False)  # type: ignore[assignment]
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        user = super().save_user(request, user, form, commit=False)
         user.email = user.email.lower()
         if commit:
             user.save()
@@ -54,7 +54,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Only our own pages: nothing that names a host, not even one of ours."""
         return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
-    def render_mail(  # type: ignore[override]
+    def render_mail(
         self, template_prefix: str, email: str, context: dict[str, Any], headers: Any = None
     ) -> EmailMultiAlternatives:
         """The mail with links to PUBLIC_URL: the Host header that a link was built from is the client's to choose."""
@@ -74,7 +74,7 @@ class AccountAdapter(DefaultAccountAdapter):
         services.release_address(email_address.email, to=email_address.user)
         return super().confirm_email(request, email_address)
 
-    def set_password(self, user: User, password: str) -> None:  # type: ignore[override]
+    def set_password(self, user: User, password: str) -> None:
         """A new password ends every session but the one that asked for it."""
         super().set_password(user, password)
         is_own = self.request is not None and self.request.user == user

@@ -14,6 +14,8 @@ from apps.accounts.models import User
 class SignupForm(allauth.SignupForm):
     """Signing up costs and answers the same whether or not the address has an account."""
 
+    account_already_exists: bool
+
     def try_save(self, request: HttpRequest) -> Any:
         if self.account_already_exists:
             make_password(self.cleaned_data["password1"])

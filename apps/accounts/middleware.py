@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 
+from apps.accounts.sessions import SessionStore
 from apps.core import agents
 
 
@@ -15,4 +18,4 @@ class VisitedSessionMiddleware(SessionMiddleware):
         super().process_request(request)
         address = request.META.get("REMOTE_ADDR") or ""
         agent = agents.kept(request.headers.get("User-Agent", ""))
-        request.session.visit = {"address": address[:45], "agent": agent}
+        cast(SessionStore, request.session).visit = {"address": address[:45], "agent": agent}

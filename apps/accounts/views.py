@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -22,9 +23,11 @@ from apps.core.refusals import refusal
 @login_required
 def profile(request: Request) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
-    if request.method == "POST" and submit(form, lambda name: services.rename_person(request.user, name)):
-        messages.success(request, "Your name is saved.")
-        return redirect("accounts:profile")
+    if request.method == "POST":
+        saved = submit(form, partial(services.rename_person, request.user))
+        if saved:
+            messages.success(request, "Your name is saved.")
+            return redirect("accounts:profile")
     return render(request, "accounts/profile.html", {"form": form}, status=422 if form.errors else 200)
 
 
