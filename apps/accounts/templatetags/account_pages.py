@@ -27,7 +27,7 @@ PAGES = (
     AccountPage("Two-factor", "mfa_index", ("mfa_",)),
     AccountPage("Connections", "socialaccount_connections", ("socialaccount_",)),
     AccountPage("Sessions", "accounts:session-list", ("accounts:session",)),
-    AccountPage("Delete account", "accounts:delete", ("accounts:delete",)),
+    AccountPage("Delete account", "start:account-delete", ("start:account-delete",)),
 )
 
 
