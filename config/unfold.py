@@ -25,6 +25,12 @@ UNFOLD = {
                 ],
             },
             {
+                "title": "Installation",
+                "items": [
+                    {"title": "Status", "icon": "monitor_heart", "link": reverse_lazy("status:status")},
+                ],
+            },
+            {
                 "title": "Work",
                 "items": [
                     {"title": "Jobs", "icon": "checklist", "link": reverse_lazy("admin:jobs_job_changelist")},
