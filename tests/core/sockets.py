@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
 
 
 class Socket:
-    def __init__(self, application: Any, path: str, user: Any) -> None:
+    """Of `user`, or of whoever the `headers` show it to be."""
+
+    def __init__(
+        self, application: Any, path: str, user: Any = None, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
         scope = {
             "type": "websocket",
             "path": path,
-            "user": user,
-            "headers": [],
+            "headers": list(headers),
             "query_string": b"",
             "subprotocols": [],
+            **({"user": user} if user else {}),
         }
         self.application = ApplicationCommunicator(application, scope)
 

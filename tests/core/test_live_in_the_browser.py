@@ -1,0 +1,66 @@
+"""live.js in a real browser, with a server whose sockets the test holds in its hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+
+from apps.core.consumers import COME_AGAIN
+from apps.organizations.sockets import NOT_FOUND
+from tests.browsing import launched
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+A_MINUTE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: Any, as_owner: Client) -> Iterator[Page]:
+    context = browser.new_context()
+    key = as_owner.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
+    page = context.new_page()
+    page.clock.install()
+    yield page
+    context.close()
+
+
+def connections(page: Page, url: str, *codes: int) -> list[WebSocketRoute]:
+    """Open a page whose sockets are closed with these codes, one after the other; later ones stay open."""
+    opened: list[WebSocketRoute] = []
+
+    def accept(route: WebSocketRoute) -> None:
+        opened.append(route)
+        if len(opened) <= len(codes):
+            route.close(code=codes[len(opened) - 1])
+
+    page.route_web_socket("**/live/", accept)
+    page.goto(f"{url}/o/acme/jobs/")
+    return opened
+
+
+def test_a_page_that_is_told_to_come_again_comes_again(page: Page, live_server: Any) -> None:
+    opened = connections(page, live_server.url, COME_AGAIN)
+    expect(page.locator("#stale")).to_be_visible()
+    page.clock.run_for(A_MINUTE_MS)
+    expect(page.locator("#stale")).to_be_hidden()
+    assert len(opened) == 2
+
+
+def test_a_page_that_is_turned_away_says_so_and_asks_no_more(page: Page, live_server: Any) -> None:
+    opened = connections(page, live_server.url, NOT_FOUND)
+    expect(page.locator("#stale")).to_have_text("Not live: reload the page")
+    page.clock.run_for(A_MINUTE_MS)
+    expect(page.locator("#stale")).to_be_visible()
+    assert len(opened) == 1
