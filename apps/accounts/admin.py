@@ -1,14 +1,19 @@
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html, urlize
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 
-from apps.accounts import mail
+from apps.accounts import mail, second_factor
 from apps.accounts.models import KeptMail, User
 from apps.core.admin import ConsoleAdmin
 
-admin.site.unregister(Group)
+for model in (Group, Authenticator, SocialApp, SocialToken):
+    admin.site.unregister(model)
 
 
 @admin.register(User)
@@ -47,3 +52,21 @@ class KeptMailAdmin(ConsoleAdmin):
     def text(self, row: KeptMail) -> SafeString:
         text = mark_safe(urlize(mail.text_of(row), nofollow=True, autoescape=True))  # noqa: S308
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', text)
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(ConsoleAdmin):
+    """Who has which second factor, for somebody who has lost all of theirs."""
+
+    list_display = ["user", "type", "created_at", "last_used_at"]
+    list_filter = ["type"]
+    search_fields = ["user__email"]
+    exclude = ["data"]
+    actions = ["remove_second_factor"]
+
+    @admin.action(description="Remove the second factor")
+    def remove_second_factor(self, request: HttpRequest, authenticators: QuerySet[Authenticator]) -> None:
+        for user in User.objects.filter(authenticator__in=authenticators).distinct():
+            second_factor.remove(user)
+            self.log_change(request, user, "Second factor removed")
+            self.message_user(request, f"{user.email} signs in without a second factor now, and was told so by mail.")

@@ -5,6 +5,7 @@ The pages of allauth.mfa and the API ask here, so that a code is spent once, whi
 
 from __future__ import annotations
 
+import structlog
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.core import context
 from allauth.mfa import app_settings
@@ -15,7 +16,10 @@ from allauth.mfa.totp.internal import auth as totp
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from apps.accounts import mail
 from apps.accounts.models import User
+
+log = structlog.get_logger(__name__)
 
 TOTP, RECOVERY_CODES, WEBAUTHN = (
     Authenticator.Type.TOTP,
@@ -94,3 +98,11 @@ def tell_recovery_code_used(authenticator: Authenticator) -> None:
     authenticator.refresh_from_db()
     left = len(authenticator.wrap().get_unused_codes())
     get_account_adapter().send_notification_mail("mfa/email/recovery_code_used", authenticator.user, {"left": left})
+
+
+@transaction.atomic
+def remove(user: User) -> None:
+    """Let somebody who has lost every factor in with the password alone. A mail tells them."""
+    Authenticator.objects.filter(user=user).delete()
+    mail.send("mfa/email/second_factor_removed", user.email, {})
+    log.info("second_factor.removed_by_operator", user=str(user.pk))

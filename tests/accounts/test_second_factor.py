@@ -17,7 +17,7 @@ from django.test import Client
 
 from apps.accounts import second_factor
 from apps.core import sealing
-from tests.factories.people import PASSWORD
+from tests.factories.people import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -266,6 +266,40 @@ def test_s3_a_secret_that_was_changed_opens_nothing(owner: Any, secret: str, clo
     row.save()
     with pytest.raises(sealing.Unsealable):
         second_factor.spend(owner, code_at(secret, clock))
+
+
+# Lost
+
+
+@pytest.mark.django_db(databases=["default", "console"])
+def test_the_operator_lets_somebody_in_who_has_lost_everything(
+    owner: Any,
+    developer: Any,
+    recovery_codes: list[str],
+    client: Client,
+    mailoutbox: list[Any],
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    totp.TOTP.activate(developer, totp.generate_totp_secret())
+    client.force_login(UserFactory(email="operator@modelyard.test", is_staff=True, is_superuser=True))
+    page = client.get("/admin/mfa/authenticator/")
+    assert owner.email.encode() in page.content
+    row = Authenticator.objects.get(user=owner, type="totp")
+    assert row.data["secret"].encode() not in client.get(f"/admin/mfa/authenticator/{row.pk}/change/").content
+    body = {"action": "remove_second_factor", "_selected_action": [row.pk]}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client.post("/admin/mfa/authenticator/", body).status_code == 302
+    assert not Authenticator.objects.filter(user=owner).exists()
+    assert second_factor.is_enabled(developer)
+    assert [(mail.to, mail.subject) for mail in mailoutbox] == [
+        ([owner.email], "[Modelyard] Your second factor was removed")
+    ]
+
+
+def test_s3_the_console_shows_no_secrets_of_github_or_of_factors(client: Client) -> None:
+    client.force_login(UserFactory(email="operator@modelyard.test", is_staff=True, is_superuser=True))
+    for path in ("/admin/socialaccount/socialapp/", "/admin/socialaccount/socialtoken/"):
+        assert client.get(path).status_code == 404
 
 
 # For the API
