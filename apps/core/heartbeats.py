@@ -35,7 +35,7 @@ class Heartbeat:
 def age_s(client: redis.Redis, process: str) -> float | None:
     """Seconds since the last sign of life of any process of that name; None when there was none in a day."""
     last = client.get(KEY.format(process=process))
-    return max(0.0, (time.time_ns() - int(last)) / 1e9) if last else None  # type: ignore[arg-type]
+    return max(0.0, (time.time_ns() - int(last)) / 1e9) if last else None
 
 
 def is_alive(client: redis.Redis, process: str) -> bool:

@@ -119,7 +119,7 @@ def _jobs() -> None:
     from apps.console.tasks import echo
 
     nonce = secrets.token_hex(8)
-    echo.apply_async(args=[nonce], expires=ECHO_TIMEOUT_S, retry=False)
+    echo.apply_async(args=(nonce,), expires=ECHO_TIMEOUT_S, retry=False)
     if client().blpop([ECHO_KEY.format(nonce=nonce)], timeout=ECHO_TIMEOUT_S) is None:
         raise ProbeFailed("busy" if heartbeats.is_alive(client(), "worker") else "silent")
 
