@@ -68,7 +68,8 @@ LOGGING: dict[str, Any] = {
         # uvicorn gives its loggers handlers of their own before it loads us.
         "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
         "uvicorn.error": {"handlers": [], "propagate": True},
-        "uvicorn.access": {"handlers": [], "propagate": True},
+        # uvicorn writes its own lines, query string and all, wherever this logger finds a handler.
+        "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }
 
