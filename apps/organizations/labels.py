@@ -25,14 +25,13 @@ class Kind:
     relation: str
     list_url_name: str
     permission: str
-    icon: str
 
 
 KINDS = (
-    Kind("Datasets", "datasets", "datasets:dataset-list", "datasets.read", "database"),
-    Kind("Training runs", "training_runs", "training:run-list", "training.read", "dumbbell"),
-    Kind("Models", "models", "registry:model-list", "models.read", "box"),
-    Kind("Deployments", "deployments", "deployments:deployment-list", "deployments.read", "rocket"),
+    Kind("Datasets", "datasets", "datasets:dataset-list", "datasets.read"),
+    Kind("Training runs", "training_runs", "training:run-list", "training.read"),
+    Kind("Models", "models", "registry:model-list", "models.read"),
+    Kind("Deployments", "deployments", "deployments:deployment-list", "deployments.read"),
 )
 
 
