@@ -77,6 +77,8 @@ async def _refuse(scope: Scope, send: Send, error: DomainError) -> None:
     headers = {
         "Content-Type": "application/problem+json",
         "Connection": "close",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
         HEADER: request_id,
         **error.headers,
     }

@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 
 class Component(NamedTuple):
-    """A part of the installation that can fail by itself. Without an essential one, the main job does not work."""
+    """A part of the installation that can fail by itself. Without an essential one, the main job does not work.
+
+    `is_timed` tells whether how long its probe took says anything to people.
+    """
 
     name: str
     label: str
     note: str
     is_essential: bool = False
+    is_timed: bool = True
 
 
 COMPONENTS = [
@@ -23,7 +27,7 @@ COMPONENTS = [
     Component("storage", "File storage", "Uploads and stored models"),
     Component("jobs", "Background jobs", "From submitting a job to its start"),
     Component("usage", "Usage records", "From a call to the ledger"),
-    Component("scaler", "Deployments", "Starting, checking and replacing replicas"),
+    Component("scaler", "Deployments", "Starting, checking and replacing replicas", is_timed=False),
     Component("models", "Language model", "The model that this installation runs itself"),
 ]
 BY_NAME = {component.name: component for component in COMPONENTS}

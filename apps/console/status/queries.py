@@ -75,7 +75,7 @@ def overview(now: datetime) -> Overview:
             component=component,
             state=_state(latest[component.name], now),
             checked_at=latest[component.name].at,
-            p50_latency_ms=latencies.get(component.name),
+            p50_latency_ms=latencies.get(component.name) if component.is_timed else None,
             day=day[component.name],
             month=month[component.name],
         )
