@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from apps.organizations.enums import Role
 from apps.organizations.permissions import AREAS, ROLES, TABLE
 
-VERBS = {"read": "See", "write": "Change", "create": "Ask for", "transfer": "Hand over", "leave": "Leave"}
+VERBS = {"read": "see", "write": "change", "create": "ask for", "transfer": "hand over", "leave": "leave"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Area:
+    """A part of the product, and its permissions."""
+
     name: str
     description: str
     rows: list[Row]
+
+    @property
+    def verbs_by_role(self) -> list[str]:
+        """For each role in `Role`'s order what it may do here, in words."""
+        return [", ".join(row.verb for row in self.rows if row.allowed[index]) for index in range(len(Role))]
 
 
 def areas() -> list[Area]:

@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
 from apps.accounts.jwt import families
 from apps.accounts.models import RefreshFamily
@@ -19,7 +20,7 @@ from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.consumers import COME_AGAIN
 from apps.core.errors import NotFound
-from apps.organizations import errors, services
+from apps.organizations import errors, role_table, services
 from apps.organizations.models import Membership
 from apps.organizations.permissions import TABLE, permissions_of
 from apps.organizations.sockets import NOT_FOUND
@@ -282,5 +283,12 @@ def test_the_table_of_roles_is_told_whole(api_viewer: Any, as_viewer: Client) ->
     told = {row["permission"]: set(row["roles"]) for area in body["areas"] for row in area["permissions"]}
     assert told == {permission: set(roles) for permission, roles in TABLE.items()}
     assert [row["role"] for row in body["roles"]] == ["owner", "admin", "developer", "analyst", "billing"]
+
+
+def test_the_page_tells_the_table_of_roles_in_words(as_viewer: Client) -> None:
+    rows = {area.name: area.verbs_by_role for area in role_table.areas()}
+    assert rows["organization"] == ["see, change, hand over, leave", *["see, change, leave"], *["see, leave"] * 3]
+    assert rows["usage"] == ["see"] * 5
+    assert rows["predictions"] == ["ask for", "ask for", "ask for", "", ""]
     page = as_viewer.get("/o/acme/settings/members/").content.decode()
-    assert all(permission in page for permission in TABLE)
+    assert all(escape(area.description[1:]) in page for area in role_table.areas())

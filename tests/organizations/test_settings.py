@@ -118,7 +118,8 @@ def test_whether_an_address_is_free_is_told_while_typing(as_owner: Client, acme:
         return as_owner.get("/organizations/address/", typed).content.decode()
 
     assert "/o/<strong>blue-bakery</strong>/ is free" in told(name="Blue Bakery")
-    assert "globex is taken" in told(slug="globex")
+    assert "globex is taken." in told(slug="globex")
+    assert "one that begins with it is made" in told(name="Globex")
     assert "small letters" in told(slug="Blue Bakery")
     assert told(slug="acme", current="acme").strip() == ""
     assert told(slug="").strip() == ""

@@ -75,7 +75,7 @@ class SecurityForm(EditForm):
 
 
 class TransferForm(forms.Form):
-    confirmation = forms.CharField(required=False)
+    confirmation = forms.CharField()
 
     def __init__(self, *args: Any, organization: Organization, members: QuerySet[Membership], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,7 +85,7 @@ class TransferForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
-        if given.pop("confirmation", "") != self.organization.name:
+        if given.pop("confirmation", self.organization.name) != self.organization.name:
             self.add_error("confirmation", ConfirmationMismatch(name=self.organization.name).message)
         return given
 

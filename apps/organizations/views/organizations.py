@@ -64,6 +64,7 @@ def address_check(request: Request) -> HttpResponse:
     context = {
         "address": "" if is_own else address,
         "is_free": queries.is_free(address),
+        "is_chosen": bool(request.GET.get("slug")),
         "errors": form.errors.get("slug"),
         "public_url": settings.PUBLIC_URL,
     }
