@@ -279,12 +279,42 @@ def test_an_address_gets_few_mails_in_an_hour(in_acme: Any, actor: Actor) -> Non
     assert services.invite_member(GUEST, "analyst", by=actor)
 
 
-def test_s7_fifty_invitations_are_open_at_most_and_revoking_makes_no_room(in_acme: Any, actor: Actor) -> None:
+def fill(count: int) -> None:
     now = timezone.now()
     Invitation.objects.bulk_create(
         Invitation(email=f"{number}@elsewhere.test", role="analyst", sent_at=now, expires_at=now + timedelta(days=1))
-        for number in range(49)
+        for number in range(count)
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_s7_of_invitations_at_the_same_moment_as_many_pass_as_there_is_room_for(acme: Any, owner: Any) -> None:
+    with tenancy.scope(acme.pk):
+        fill(47)
+    start = threading.Barrier(8)
+    outcomes: list[str] = []
+
+    def try_once(number: int) -> None:
+        start.wait()
+        with tenancy.scope(acme.pk):
+            try:
+                services.invite_member(f"late{number}@elsewhere.test", "analyst", by=actor_of(owner, "owner"))
+                outcomes.append("sent")
+            except errors.TooManyInvitations as error:
+                outcomes.append(error.code)
+        connections.close_all()
+
+    threads = [threading.Thread(target=try_once, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [*["sent"] * 3, *["too_many_invitations"] * 5]
+
+
+def test_fifty_invitations_are_open_at_most_and_revoking_makes_no_room(in_acme: Any, actor: Actor) -> None:
+    now = timezone.now()
+    fill(49)
     row = services.invite_member("last@elsewhere.test", "analyst", by=actor)
     with pytest.raises(errors.TooManyInvitations):
         services.invite_member(GUEST, "analyst", by=actor)
