@@ -9,6 +9,7 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.jwt import families
 from apps.accounts.models import KeptMail, Session, User
 from apps.accounts.sessions import SessionStore, key_hash
 from apps.core import live
@@ -54,10 +55,15 @@ def end_session(session: Session) -> None:
 
 @transaction.atomic
 def end_sessions(user: User, *, keep: str | None = None) -> int:
-    """Log the person out everywhere, except in the session with the key `keep`; how many were ended."""
+    """Log the person out everywhere, their programs too, or only in every browser but the session with the key `keep`.
+
+    How many browsers were logged out.
+    """
     sessions = Session.objects.filter(user=user)
     if keep:
         sessions = sessions.exclude(key_hash=key_hash(keep))
+    else:
+        families.revoke_families(user, because="signed_out_everywhere")
     ended, _ = sessions.delete()
     _close_sockets(user.pk, ended=ended)
     return ended

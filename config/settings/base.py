@@ -301,6 +301,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.api.schema.tell_organization",
         "apps.core.api.schema.tell_idempotency",
         "apps.core.api.preconditions.tell_preconditions",
         "apps.core.api.schema.tell_refusals",

@@ -9,6 +9,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connections
 from django.db.models.functions import Now
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.accounts.jwt import errors, families, keys
@@ -101,6 +102,16 @@ def test_revoke_families_ends_all_of_one_person_and_nobody_elses(acme: Any, deve
     assert families.revoke_families(developer, because="signed_out_everywhere") == 2
     assert [me(pair["access"]).status_code for pair in [*mine, theirs]] == [401, 401, 200]
     assert families.revoke_families(developer, because="signed_out_everywhere") == 0
+
+
+def test_logging_out_everywhere_ends_the_programs_and_logging_out_other_browsers_does_not(
+    acme: Any, owner: Any, as_owner: Any
+) -> None:
+    access = signed_in(owner)["access"]
+    as_owner.post(reverse("accounts:session-end-all"))
+    assert me(access).status_code == 200
+    as_owner.post(reverse("accounts:session-end-all"), {"scope": "all"})
+    assert me(access).status_code == 401
 
 
 def test_no_refresh_moves_the_end_of_a_family(acme: Any, developer: Any) -> None:

@@ -42,6 +42,13 @@ def test_every_operation_says_who_may_call_it(method: str, path: str, operation:
         assert schemes == ["apiToken", "accessToken"]
 
 
+@each_operation
+def test_exactly_the_operations_inside_an_organization_take_its_name(method: str, path: str, operation: Any) -> None:
+    headers = [parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "header"]
+    is_inside = not path.startswith(("/api/v1/auth/", "/api/v1/organizations/"))
+    assert ("Modelyard-Organization" in headers) == is_inside
+
+
 def test_both_ways_to_call_are_described() -> None:
     schemes = DOCUMENT["components"]["securitySchemes"]
     assert {name: (scheme["type"], scheme["scheme"]) for name, scheme in schemes.items()} == {

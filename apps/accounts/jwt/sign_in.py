@@ -11,11 +11,11 @@ from typing import cast
 
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import has_verified_email
-from allauth.core.internal.ratelimit import get_rates
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from apps.accounts import second_factor
+from apps.accounts.adapter import longest_wait_s
 from apps.accounts.jwt import errors
 from apps.accounts.models import User
 
@@ -57,5 +57,4 @@ def _limits_told() -> Iterator[None]:
     try:
         yield
     except ValidationError:
-        rates = get_rates(app="allauth.account", action="login_failed")
-        raise errors.TooManyAttempts(seconds=int(max(rate.duration for rate in rates))) from None
+        raise errors.TooManyAttempts(seconds=longest_wait_s("login_failed")) from None

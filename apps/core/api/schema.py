@@ -14,8 +14,7 @@ ACCESS_TOKEN = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "A person's access token from `/api/v1/auth/token/`. Who belongs to several organizations names "
-    "one in the header `Modelyard-Organization: <slug>`.",
+    "description": "A person's access token from `/api/v1/auth/token/`.",
 }
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -24,6 +23,13 @@ IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x20-\\x7e]+$"},
     "description": "Names this request, so that sending it again within a day gives the same answer and no second "
     "effect. With another body it is refused (422), while the first one is still running too (409).",
+}
+ORGANIZATION = {
+    "name": "Modelyard-Organization",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The slug of the organization that a person's call is for, who belongs to several.",
 }
 PROBLEM = {
     "type": "object",
@@ -62,6 +68,14 @@ class ActorAuthenticationScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
         return [API_TOKEN, ACCESS_TOKEN]
+
+
+def tell_organization(result: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """An operation inside an organization takes the header that names it."""
+    for _, operation in _operations(result):
+        if {"apiToken": []} in operation.get("security", []):
+            operation.setdefault("parameters", []).append(ORGANIZATION)
+    return result
 
 
 def tell_idempotency(result: dict[str, Any], **context: Any) -> dict[str, Any]:
