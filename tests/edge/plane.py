@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,11 +120,24 @@ class Tenant:
     tokens: dict[str, Any] = field(default_factory=dict)
     deployments: dict[str, Any] = field(default_factory=dict)
 
-    def token(self, *scopes: str, expires_at: float | None = None) -> tokens.Token:
+    def token(self, *scopes: str, expires_at: float | None = None, networks: Sequence[str] = ()) -> tokens.Token:
         token = tokens.generate(uuid.UUID(self.id), uuid.uuid4())
-        entry = {"hash": tokens.digest(token.secret), "scopes": list(scopes), "expires_at": expires_at}
-        self.tokens[token.token_id] = entry
+        self.tokens[token.token_id] = {
+            "hash": tokens.digest(token.secret),
+            "scopes": list(scopes),
+            "expires_at": expires_at,
+            "networks": list(networks),
+            "previous": None,
+        }
         return token
+
+    def rotate(self, token: tokens.Token, previous_expires_at: float) -> tokens.Token:
+        """A new secret for the token; the present one works until then."""
+        entry = self.tokens[token.token_id]
+        entry["previous"] = {"hash": entry["hash"], "expires_at": previous_expires_at}
+        rotated = tokens.Token(token.organization_id, token.token_id, secrets.token_urlsafe(32))
+        entry["hash"] = tokens.digest(rotated.secret)
+        return rotated
 
     def deploy(self, *replicas: Replica, name: str = MODEL) -> str:
         deployment_id = str(uuid.uuid4())

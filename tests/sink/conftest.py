@@ -54,6 +54,17 @@ def call_event(organization_id: Any, **changes: Any) -> dict[str, Any]:
     }
 
 
+def token_event(row: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "token": str(row.pk),
+        "organization_id": str(row.organization_id),
+        "at": datetime.now(UTC).isoformat(),
+        "client": "203.0.113.7",
+        "agent": "curl/8.0",
+        **changes,
+    }
+
+
 @dataclass
 class Sinks:
     """A private Valkey, and sinks between it and the test's database."""
@@ -81,7 +92,7 @@ class Sinks:
 
     def wait_until_stored(self) -> None:
         """Until the streams are empty: each event is committed, or with the dead."""
-        streams = ("events:usage", "events:calls")
+        streams = ("events:usage", "events:calls", "events:tokens")
         wait_until(lambda: not any(self.valkey.client.xlen(stream) for stream in streams), "empty streams")
 
     def dead(self) -> list[dict[bytes, bytes]]:
