@@ -11,6 +11,7 @@ from typing import cast
 
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import has_verified_email
+from allauth.core import ratelimit
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
@@ -25,6 +26,8 @@ def person_signing_in(request: HttpRequest, email: str, password: str, code: str
 
     Raises `CredentialsWrong`, `SecondFactorNeeded`, `SecondFactorWrong`, `TooManyAttempts`.
     """
+    if not ratelimit.consume(request, action="login"):
+        raise errors.TooManyAttempts(seconds=longest_wait_s("login"))
     with _limits_told():
         found = get_adapter(request).authenticate(request, email=email, password=password)
     user = cast("User | None", found)
