@@ -6,6 +6,7 @@ from datetime import timedelta
 from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONCE
+from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.addresses import networks
 from config.environment import ROOT, env
@@ -223,6 +224,8 @@ ACCOUNT_RATE_LIMITS = {
 # --- Mail: by a server if there is one, else kept for the operator ---------------------------------------
 
 if EMAIL_URL := env.str("EMAIL_URL", default=""):
+    if urlsplit(EMAIL_URL).scheme not in {"smtp", "submission"}:
+        raise ImproperlyConfigured("EMAIL_URL begins with submission:// (STARTTLS), or with smtp:// (?ssl=true for TLS).")
     vars().update(env.dj_email_url("EMAIL_URL"))
 else:
     EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="apps.accounts.mail.KeptMailBackend")
