@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 import requests
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal import auth as totp
 from allauth.socialaccount.models import SocialAccount, SocialToken
-from django.core.cache import cache
 from django.test import Client
 
 from apps.accounts.models import User
@@ -27,7 +30,6 @@ CALLBACK = "/accounts/github/login/callback/"
 
 @pytest.fixture
 def github(settings: Any) -> Iterator[GitHub]:
-    cache.clear()
     with stand_in.running() as running:
         settings.GITHUB_URL = running.url
         settings.GITHUB_CLIENT_ID = running.client_id
@@ -98,6 +100,17 @@ def test_a_link_alone_starts_nothing(github: GitHub, client: Client) -> None:
 
 def test_s9_the_way_to_github_needs_our_own_form(github: GitHub) -> None:
     assert Client(enforce_csrf_checks=True).post(LOGIN).status_code == 403
+
+
+@pytest.mark.parametrize("target", ["https://evil.test/", "//evil.test/", "/\\\\evil.test/", "javascript:alert(1)"])
+def test_s9_the_way_back_leads_to_our_own_pages(target: str, github: GitHub, client: Client) -> None:
+    url = client.post(f"{LOGIN}?{urlencode({'process': 'login', 'next': target})}")["Location"]
+    assert client.get(consent(url))["Location"] == "/"
+
+
+def test_the_way_back_leads_to_where_one_wanted(github: GitHub, client: Client) -> None:
+    url = client.post(f"{LOGIN}?{urlencode({'process': 'login', 'next': '/accounts/3rdparty/'})}")["Location"]
+    assert client.get(consent(url))["Location"] == "/accounts/3rdparty/"
 
 
 def test_no_token_is_kept(github: GitHub, client: Client) -> None:
@@ -344,6 +357,32 @@ def test_a_profile_that_is_none_is_refused(github: GitHub, client: Client, monke
 
 
 # Without an application
+
+
+def form_targets(**environ: str) -> list[str]:
+    """Where forms may lead under these settings, redirects included."""
+    policy = (
+        "from config.settings.base import *; print(json.dumps(CONTENT_SECURITY_POLICY['DIRECTIVES']['form-action']))"
+    )
+    command = [sys.executable, "-c", f"import json; {policy}"]
+    return json.loads(subprocess.check_output(command, env={**os.environ, **environ}, text=True))
+
+
+def test_s9_the_policy_lets_forms_lead_to_github_only_where_it_is_used() -> None:
+    assert form_targets(GITHUB_CLIENT_ID="") == ["'self'"]
+    enterprise = form_targets(GITHUB_CLIENT_ID="x", GITHUB_URL="https://github.example.com/")
+    assert enterprise == ["'self'", "https://github.example.com"]
+
+
+def test_what_was_connected_is_shown_and_disconnected_when_the_application_is_gone(
+    github: GitHub, owner: Any, reauthenticated: Client, settings: Any
+) -> None:
+    go_through(reauthenticated, "connect")
+    settings.GITHUB_CLIENT_ID = ""
+    assert b"octo" in reauthenticated.get("/accounts/3rdparty/").content
+    account = SocialAccount.objects.get()
+    assert reauthenticated.post("/accounts/3rdparty/", {"account": account.pk}).status_code == 302
+    assert not SocialAccount.objects.exists()
 
 
 def test_without_an_application_there_is_no_such_door(settings: Any, client: Client) -> None:

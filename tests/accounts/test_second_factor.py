@@ -40,7 +40,6 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    cache.clear()
     clock = Clock()
     monkeypatch.setattr(totp, "time", clock)
     return clock
