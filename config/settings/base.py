@@ -225,7 +225,9 @@ ACCOUNT_RATE_LIMITS = {
 
 if EMAIL_URL := env.str("EMAIL_URL", default=""):
     if urlsplit(EMAIL_URL).scheme not in {"smtp", "submission"}:
-        raise ImproperlyConfigured("EMAIL_URL begins with submission:// (STARTTLS), or with smtp:// (?ssl=true for TLS).")
+        raise ImproperlyConfigured(
+            "EMAIL_URL begins with submission:// (STARTTLS), or with smtp:// (?ssl=true for TLS)."
+        )
     vars().update(env.dj_email_url("EMAIL_URL"))
 else:
     EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="apps.accounts.mail.KeptMailBackend")
