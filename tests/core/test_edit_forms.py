@@ -16,7 +16,7 @@ from apps.datasets.services import update_dataset
 from apps.deployments import services as deployments
 from apps.organizations import services
 from apps.organizations.forms.projects import ProjectForm
-from apps.organizations.models import Project
+from apps.organizations.models import Organization, Project
 from apps.registry.models import Model
 from tests.factories.serving import make_model_version
 
@@ -131,6 +131,7 @@ def places(project: Project, actor: Any) -> dict[str, tuple[str, str, dict[str, 
     version = make_model_version()
     deployment = deployments.create_deployment("leaving", version, by=actor)
     dataset = version.dataset_version.dataset
+    token, _ = services.create_token("ci", ["datasets.read"], by=actor)
     settings = f"/o/acme/deployments/{deployment.pk}/?tab=settings"
     detail = f"/o/acme/deployments/{deployment.pk}/"
 
@@ -143,6 +144,18 @@ def places(project: Project, actor: Any) -> dict[str, tuple[str, str, dict[str, 
             f"/o/acme/settings/projects/{project.pk}/edit/",
             {"name": "mine"},
             lambda: services.update_project(project, name="theirs", by=actor),
+        ),
+        "organization": (
+            "/o/acme/settings/",
+            "/o/acme/settings/",
+            {"name": "mine", "slug": "acme", "time_zone": "UTC"},
+            lambda: services.update_organization(Organization.objects.get(), name="theirs", by=actor),
+        ),
+        "token": (
+            f"/o/acme/settings/tokens/{token.pk}/edit/",
+            f"/o/acme/settings/tokens/{token.pk}/edit/",
+            {"name": "mine"},
+            lambda: services.edit_token(token, "theirs", [], by=actor),
         ),
         "dataset": (
             f"/o/acme/data/{dataset.pk}/edit/",
@@ -181,7 +194,9 @@ FORM_OF = {"replicas": "scale_form", "version": "version_form", "label": "label_
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("place", ["project", "dataset", "model", "replicas", "version", "label"])
+@pytest.mark.parametrize(
+    "place", ["project", "organization", "token", "dataset", "model", "replicas", "version", "label"]
+)
 def test_every_page_that_edits_refuses_to_overwrite(place: str, places: Any, as_owner: Any) -> None:
     shown_at, sent_to, given, others_change = places[place]
     name = FORM_OF.get(place, "form")
