@@ -102,7 +102,8 @@ class SessionStore(SessionBase):
 
     def _note_visit(self, row: Session) -> None:
         now = timezone.now()
-        if self.visit and (not row.address or row.last_seen_at < now - SEEN_EVERY):
+        is_first = not row.address and self.visit.get("address")
+        if self.visit and (is_first or row.last_seen_at < now - SEEN_EVERY):
             self._rows().update(last_seen_at=now, **self.visit)
 
 
