@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from apps.organizations.errors import NetworkInvalid, TooManyNetworks
 
 MAX_NETWORKS = 20
-REMEMBERED = 1_000
+REMEMBERED = 10_000
 
 Network = IPv4Network | IPv6Network
 
@@ -28,6 +28,7 @@ def normalised(texts: Iterable[str]) -> list[str]:
     return networks
 
 
+@lru_cache(REMEMBERED)
 def contain(networks: tuple[str, ...], address: str) -> bool:
     """Whether `address` is in one of `networks`; text that is no address is in none."""
     try:
