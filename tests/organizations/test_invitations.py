@@ -404,7 +404,7 @@ def test_a_wrong_invitation_is_told_beside_its_field(
     page = as_owner.post("/o/acme/settings/invitations/", body)
     assert page.status_code == 422
     assert f'id="id_{field}_error"' in page.content.decode()
-    assert 'hx-get="/o/acme/settings/members/?"' in page.content.decode(), "what keeps it live is the list, not the form"
+    assert 'hx-get="/o/acme/settings/members/?"' in page.content.decode(), "kept live from the list, not the form"
 
 
 def test_the_page_sends_again_and_revokes(as_owner: Client, in_acme: Any) -> None:
