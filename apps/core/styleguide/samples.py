@@ -26,6 +26,7 @@ PERMISSIONS = frozenset(
 class SampleOrganization:
     name: str
     slug: str
+    pk: UUID = UUID(int=7)
 
 
 ACME = SampleOrganization("Acme Foods", "acme")
