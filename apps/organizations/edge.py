@@ -94,7 +94,9 @@ def _accepts(entry: dict[str, Any], secret: str) -> bool:
     if _matches(secret, entry["hash"]):
         return True
     previous = entry.get("previous")  # a snapshot kept on disk may be older than rotation
-    return bool(previous) and not _has_expired(previous["expires_at"]) and _matches(secret, previous["hash"])
+    if previous is None or _has_expired(previous["expires_at"]):
+        return False
+    return _matches(secret, previous["hash"])
 
 
 def _has_expired(expires_at: float | None) -> bool:

@@ -13,7 +13,7 @@ def compile_section() -> dict[str, dict[str, Any]]:
     return {str(token.pk): _entry(token) for token in usable}
 
 
-def _entry(token: ApiToken) -> dict[str, Any]:
+def _entry(token: Any) -> dict[str, Any]:
     return {
         "hash": token.secret_hash,
         "scopes": sorted(token.permissions),

@@ -60,8 +60,9 @@ def token_detail(request: Request, token_id: UUID) -> HttpResponse:
 def token_edit(request: Request, token_id: UUID) -> HttpResponse:
     token = _token(request, token_id)
     form = TokenEditForm(request.POST or None, row=token)
-    if request.method == "POST" and submit_edit(form, partial(services.edit_token, token, by=request.actor)):
-        return _go_to(request, token)
+    edit = partial(services.edit_token, token, by=request.actor)
+    if request.method == "POST" and (edited := submit_edit(form, edit)):
+        return _go_to(request, edited)
     context = {"token": token, "form": form}
     return render(request, "organizations/token_edit.html", context, status=422 if form.errors else 200)
 

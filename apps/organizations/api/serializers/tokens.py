@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from rest_framework import serializers
 
@@ -16,7 +17,7 @@ HOUR = timedelta(hours=1)
 class NetworksField(serializers.ListField):
     """Networks in CIDR form; empty allows every address."""
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(child=serializers.CharField(max_length=60), max_length=MAX_NETWORKS, **kwargs)
 
 
