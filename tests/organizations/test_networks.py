@@ -28,7 +28,9 @@ def test_a_network_is_kept_in_one_form(typed: str, kept: str) -> None:
     assert networks.normalised([typed, typed]) == [kept]
 
 
-@pytest.mark.parametrize("typed", ["", "office", "10.0.0.0/33", "10.0.0", "300.1.1.1", "2001:db8::/129", "fe80::1%eth0"])
+@pytest.mark.parametrize(
+    "typed", ["", "office", "10.0.0.0/33", "10.0.0", "300.1.1.1", "2001:db8::/129", "fe80::1%eth0"]
+)
 def test_what_is_no_network_is_refused(typed: str) -> None:
     with pytest.raises(errors.NetworkInvalid) as refused:
         networks.normalised([typed])
