@@ -26,11 +26,11 @@ PERMISSIONS = frozenset(
 class SampleOrganization:
     name: str
     slug: str
-    pk: UUID = UUID(int=7)
+    pk: UUID
 
 
-ACME = SampleOrganization("Acme Foods", "acme")
-GLOBEX = SampleOrganization("Globex", "globex")
+ACME = SampleOrganization("Acme Foods", "acme", UUID(int=1))
+GLOBEX = SampleOrganization("Globex", "globex", UUID(int=2))
 VISITOR = Actor(kind="system", id=None, label="Styleguide", permissions=PERMISSIONS)
 
 
