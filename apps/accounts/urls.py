@@ -8,5 +8,6 @@ urlpatterns = [
     path("profile/", views.profile, name="profile"),
     path("sessions/", views.session_list, name="session-list"),
     path("sessions/end/", views.session_end_all, name="session-end-all"),
+    path("sessions/programs/<uuid:family_id>/end/", views.program_end, name="program-end"),
     path("sessions/<uuid:session_id>/end/", views.session_end, name="session-end"),
 ]

@@ -14,6 +14,7 @@ from apps.accounts import queries, services
 from apps.accounts.adapter import in_words, longest_wait_s
 from apps.accounts.errors import TooManyTries
 from apps.accounts.forms import ProfileForm
+from apps.accounts.jwt import families
 from apps.accounts.models import Session, User
 from apps.core.forms import submit
 from apps.core.http import Request
@@ -34,8 +35,11 @@ def profile(request: Request) -> HttpResponse:
 @login_required
 @require_safe
 def session_list(request: Request) -> HttpResponse:
-    browsers = queries.browsers_of(request.user, request.session.session_key)
-    return render(request, "accounts/session_list.html", {"browsers": browsers})
+    context = {
+        "browsers": queries.browsers_of(request.user, request.session.session_key),
+        "programs": families.families_of(request.user),
+    }
+    return render(request, "accounts/session_list.html", context)
 
 
 @login_required
@@ -43,6 +47,14 @@ def session_list(request: Request) -> HttpResponse:
 def session_end(request: Request, session_id: UUID) -> HttpResponse:
     services.end_session(get_object_or_404(Session, id=session_id, user=request.user))
     messages.success(request, "That browser is logged out.")
+    return redirect("accounts:session-list")
+
+
+@login_required
+@require_POST
+def program_end(request: Request, family_id: UUID) -> HttpResponse:
+    families.revoke_family(get_object_or_404(families.families_of(request.user), pk=family_id), "ended_by_person")
+    messages.success(request, "That program is logged out.")
     return redirect("accounts:session-list")
 
 

@@ -167,7 +167,7 @@ def test_the_list_costs_the_same_however_long(others: int, person: Any, django_a
     for _ in range(others):
         browser_of(person)
     browser = browser_of(person)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         browser.get("/accounts/sessions/")
 
 
