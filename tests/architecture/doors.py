@@ -46,7 +46,7 @@ def page_patterns() -> list[tuple[str, URLPattern]]:
 
 
 PAGES = page_patterns()
-# What a person does outside every organization; tried in tests/accounts and tests/organizations/test_my_organizations.py
+# What a person does outside every organization: tests/accounts, tests/organizations/test_my_organizations.py
 OUTSIDE = {
     "/api/v1/auth/token/",
     "/api/v1/auth/refresh/",
