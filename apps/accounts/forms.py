@@ -16,6 +16,12 @@ class SignupForm(allauth.SignupForm):
 
     account_already_exists: bool
 
+    def validate_unique_email(self, value: str) -> str:
+        """Only who signs in with an address has it: a change to it that was not confirmed keeps nobody out."""
+        email = super().validate_unique_email(value)
+        self.account_already_exists = User.objects.filter(email=email.lower()).exists()
+        return email
+
     def try_save(self, request: HttpRequest) -> Any:
         if self.account_already_exists:
             make_password(self.cleaned_data["password1"])
@@ -27,6 +33,14 @@ class SignupForm(allauth.SignupForm):
             # Somebody signed up with this address in the same moment.
             self.account_already_exists = True
             return super().try_save(request)
+
+
+class ResetPasswordForm(allauth.ResetPasswordForm):
+    def clean_email(self) -> str:
+        """A link goes to the address that somebody signs in with, never to one they only asked to change to."""
+        email = super().clean_email()
+        self.users = [user for user in self.users if user.email == email.lower()]
+        return email
 
 
 class ProfileForm(forms.ModelForm):

@@ -30,7 +30,8 @@ def confirm_address(user: User) -> EmailAddress:
 
 @transaction.atomic
 def release_address(email: str, *, to: User) -> None:
-    """Give a proven address to its owner: sign-ups by others with it, which never proved it, are closed."""
+    """Give a proven address to its owner: what others began with it and never proved, a sign-up or a change, ends."""
+    EmailAddress.objects.filter(email=email.lower(), verified=False, primary=False).exclude(user_id=to.pk).delete()
     claims = User.objects.filter(email__iexact=email, last_login=None, is_staff=False).exclude(pk=to.pk)
     for claim in claims.exclude(emailaddress__verified=True):
         EmailAddress.objects.filter(user=claim).delete()

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.shortcuts import render
 
+from apps.accounts import services
 from apps.accounts.models import User
 
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         if sociallogin.is_existing or sociallogin.state.get("process") == AuthProcess.CONNECT:
             return
         for address in sociallogin.email_addresses:
+            services.release_address(address.email, to=sociallogin.user)
             if filter_users_by_email(address.email):
                 context = {"email": address.email}
                 raise ImmediateHttpResponse(render(request, "socialaccount/address_taken.html", context, status=409))

@@ -196,7 +196,10 @@ LOGOUT_REDIRECT_URL = "account_login"
 SESSION_ENGINE = "apps.accounts.sessions"
 MIGRATION_MODULES = {"sessions": None}  # only the command `clearsessions`: the rows are `accounts.Session`
 ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "apps.accounts.forms.SignupForm"}
+ACCOUNT_FORMS = {
+    "signup": "apps.accounts.forms.SignupForm",
+    "reset_password": "apps.accounts.forms.ResetPasswordForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

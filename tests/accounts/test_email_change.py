@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.core.cache import cache
 from django.test import Client
 
 from tests.accounts.browsers import is_signed_in, link_in, mails_to, path_of, prove, sign_in
@@ -105,3 +106,20 @@ def test_the_change_can_be_called_off(browser: Client, person: Any) -> None:
     assert confirm(browser, NEW).status_code == 404
     person.refresh_from_db()
     assert person.email == OLD
+
+
+def test_s8_a_reset_by_the_new_address_opens_nothing_before_it_is_proven(browser: Client, person: Any) -> None:
+    ask_for(browser, NEW)
+    Client().post("/accounts/password/reset/", {"email": NEW})
+    assert "There is no account" in mails_to(NEW)[-1].subject
+
+
+def test_an_address_that_somebody_else_only_asked_for_signs_up(browser: Client, person: Any) -> None:
+    ask_for(browser, NEW)
+    cache.clear()  # one such mail in three minutes goes to an address, whoever asks
+    owner = Client()
+    owner.post("/accounts/signup/", {"email": NEW, "password1": "another horse battery"})
+    owner.post(path_of(link_in(mails_to(NEW)[-1])))
+    assert is_signed_in(owner)
+    assert EmailAddress.objects.get(email=NEW).user != person
+    assert confirm(browser, NEW).status_code == 404

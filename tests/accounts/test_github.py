@@ -18,7 +18,7 @@ from allauth.socialaccount.models import SocialAccount, SocialToken
 from django.test import Client
 
 from apps.accounts.models import User
-from tests.factories.people import PASSWORD
+from tests.factories.people import PASSWORD, UserFactory
 from tests.stand_ins import github as stand_in
 from tests.stand_ins.github import GitHub, Person
 
@@ -173,6 +173,19 @@ def test_the_address_of_somebody_here_does_not_open_their_account(github: GitHub
     assert signed_in_as(client) is None
     assert not SocialAccount.objects.exists()
     assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize("claim", ["sign-up", "change"])
+def test_an_address_that_somebody_else_never_proved_is_its_owners(
+    claim: str, github: GitHub, owner: Any, client: Client
+) -> None:
+    if claim == "change":
+        EmailAddress.objects.create(user=owner, email=github.person.email)
+    else:
+        UserFactory(email=github.person.email, proven=False)
+    go_through(client)
+    assert signed_in_as(client) == str(User.objects.get(email=github.person.email).pk)
+    assert EmailAddress.objects.get(email=github.person.email).verified
 
 
 @pytest.mark.parametrize("is_taken", [True, False])
