@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from django.template.loader import render_to_string
 from apps.accounts.models import KeptMail
 from apps.core.sealing import seal, unseal
 
-LINK = re.compile(r"(?P<label>[^:\n]{3,60}):\s+(?P<url>https?://\S+)")
+LINK = re.compile(r"(?P<label>.{3,80}):\s+(?P<url>https?://\S+)")
 
 
 def send(template: str, to: str, context: dict[str, Any]) -> None:
@@ -56,14 +57,16 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """The paragraphs of `text`. A line `Label: https://...` by itself is a link of that name."""
+    """The paragraphs of `text`. A line `Label: https://...` by itself is a link of that name, if it leads to us."""
     paragraphs = (paragraph.strip() for paragraph in text.split("\n\n"))
     return [_block(paragraph) for paragraph in paragraphs if paragraph]
 
 
 def _block(paragraph: str) -> Block:
     found = LINK.fullmatch(paragraph)
-    return Block(found["url"], found["label"]) if found else Block(paragraph)
+    # What people call things stands in mails too, and shall make no buttons of its own.
+    is_ours = found is not None and found["url"].startswith(f"{settings.PUBLIC_URL}/")
+    return Block(found["url"], found["label"]) if found and is_ours else Block(paragraph)
 
 
 class KeptMailBackend(BaseEmailBackend):
@@ -95,7 +98,12 @@ def tell(message: EmailMessage) -> None:
     shown = f"--- Mail to {', '.join(message.recipients())}: {message.subject}\n{message.body}\n---\n"
     # A terminal that went away, or does not read, takes nobody's mail: it is kept for the operator's console.
     with suppress(OSError):
-        os.write(int(terminal), shown.encode())
+        os.write(int(terminal), _plain(shown).encode())
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal obeys: people write some of what stands in mails."""
+    return "".join(sign for sign in text if sign == "\n" or unicodedata.category(sign) != "Cc")
 
 
 def _place(row: KeptMail) -> str:

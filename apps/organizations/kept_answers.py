@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.urls import reverse
 
 from apps.accounts.jwt import families, sign_in
 from apps.accounts.models import IdempotentRequest as PersonalRequest
@@ -61,7 +62,7 @@ def kept_answer_of(request: Request, key: str) -> KeptAnswer | None:
 def _of_sign_in(request: Request, key: str) -> KeptAnswer | None:
     told = _json_object(request)
     email, refresh = told.get("email"), told.get("refresh")
-    if isinstance(email, str):
+    if isinstance(email, str) and request.path_info == reverse("auth-token"):
         # Comparing tells whether a password is right, so it counts as an attempt to sign in.
         account = email.strip().lower()
         guard = sign_in.counted_attempt(request, account)

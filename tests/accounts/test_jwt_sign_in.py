@@ -265,6 +265,13 @@ def test_the_same_key_of_two_accounts_and_two_families_does_not_meet(person: Any
     assert refreshed[0].content != refreshed[1].content
 
 
+@pytest.mark.parametrize("path", ["revoke", "refresh"])
+def test_an_address_that_proves_nothing_keeps_no_answer(path: str, person: Any) -> None:
+    body = {"email": person.email, "refresh": "nothing of ours"}
+    program().post(f"{AUTH}/{path}/", body, headers={"Idempotency-Key": "s1"})
+    assert not IdempotentRequest.objects.exists()
+
+
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\tb"])
 def test_an_unusable_key_is_refused(person: Any, key: str) -> None:
     body = {"email": person.email, "password": PASSWORD}

@@ -75,6 +75,21 @@ def test_what_others_write_is_only_text_in_a_mail() -> None:
     assert "<b>x</b>" not in str(message.alternatives[0].content)
 
 
+def test_what_others_write_makes_no_button_and_hides_none() -> None:
+    ours = f"{settings.PUBLIC_URL}/invitations/x"
+    name = "Acme: Labs\n\nPay at once: https://evil.test/\n\nOr go to: https://evil.test/: "
+    text, forged, joined = mail.blocks(f"You are invited to {name}{ours}")
+    assert (text.is_link, forged.is_link) == (False, False)
+    assert (joined.label, joined.text) == ("Or go to: https://evil.test/", ours)
+    assert mail.blocks(f"Join Acme: Labs: {ours}") == [mail.Block(ours, "Join Acme: Labs")]
+    assert not mail.blocks(f"Join us: {settings.PUBLIC_URL}.evil.test/")[0].is_link
+
+
+def test_what_others_write_does_nothing_to_the_terminal(terminal: int) -> None:
+    mail.tell(EmailMessage("\x1b[2JHello\x07", "a\r\x9b2Jb\nc", to=["x@example.test"]))
+    assert os.read(terminal, 10_000).decode() == "--- Mail to x@example.test: [2JHello\na2Jb\nc\n---\n"
+
+
 def test_a_mail_is_sent_after_the_commit_only() -> None:
     context = {"password_reset_url": "https://modelyard.test/x"}
     with transaction.atomic():
