@@ -1,9 +1,14 @@
 """Every address of the control plane."""
 
+from typing import Any
+
 from allauth.account.decorators import secure_admin_login
 from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
 from apps.accounts.api.views import key_set
@@ -11,6 +16,14 @@ from apps.accounts.urls import urlpatterns as account_urls
 
 # One login for everybody: limited by account and address, which the admin's own is not.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+
+def password_change(request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    """The one page for it, for the same reason: it also ends other sessions and tells the person."""
+    return redirect("account_change_password")
+
+
+admin.site.password_change = password_change  # type: ignore[method-assign]
 
 handler400 = "apps.core.refusals.bad_request"
 handler404 = "apps.core.refusals.not_found"
@@ -38,6 +51,8 @@ organization_pages = [
 
 urlpatterns = [
     path(".well-known/jwks.json", key_set, name="key-set"),
+    # One page for passwords, too: the admin's own neither counts tries nor tells the person.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     path("accounts/", include((account_pages, "accounts"))),
     path("accounts/", include("allauth.urls")),
