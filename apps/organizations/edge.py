@@ -15,6 +15,7 @@ from apps.organizations import networks
 from apps.organizations.errors import AddressNotAllowed
 
 REMEMBERED_TOKENS = 10_000
+LONGEST_HEADER = 256  # longer than any token's; what is remembered of strangers stays small
 STREAM = "events:tokens"
 USE_INTERVAL_S = 60.0
 
@@ -79,8 +80,12 @@ def permit(*permissions: str) -> Stage:
     return stage
 
 
-@lru_cache(REMEMBERED_TOKENS)
 def _bearer(authorization: bytes) -> tokens.Token | None:
+    return _parsed(authorization) if len(authorization) <= LONGEST_HEADER else None
+
+
+@lru_cache(REMEMBERED_TOKENS)
+def _parsed(authorization: bytes) -> tokens.Token | None:
     scheme, _, credentials = authorization.decode("latin-1").partition(" ")
     return tokens.parse(credentials.strip()) if scheme.lower() == "bearer" else None
 

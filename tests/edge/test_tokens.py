@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core import tokens
+from apps.organizations import edge
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,18 @@ def test_any_other_text_is_no_token(text: str) -> None:
 def test_a_token_with_anything_around_it_is_no_token() -> None:
     text = str(tokens.generate(uuid.uuid4(), uuid.uuid4()))
     assert tokens.parse(text + "\n") is tokens.parse(" " + text) is tokens.parse(text.upper()) is None
+
+
+def test_what_is_no_token_is_not_remembered_at_any_length() -> None:
+    before = edge._parsed.cache_info().currsize
+    for number in range(10):
+        assert edge._bearer(b"Bearer %d" % number + b"x" * 100_000) is None
+    assert edge._parsed.cache_info().currsize == before
+
+
+def test_the_longest_token_is_read() -> None:
+    token = tokens.Token(str(uuid.uuid4()), str(uuid.uuid4()), "s" * 128)
+    assert edge._bearer(f"Bearer {token}".encode()) == token
 
 
 def test_a_digest_matches_its_own_secret_only() -> None:
