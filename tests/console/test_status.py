@@ -256,7 +256,8 @@ def test_the_scrape_tells_jobs_streams_and_probes(client: Client, valkey: Any, i
         found = scraped(client)
     assert found["modelyard_jobs"] == {("data", "pending"): 1.0}
     assert found["modelyard_jobs_oldest_seconds"]["data", "pending"] >= 0
-    assert found["modelyard_stream_entries"] == {(streams.USAGE,): 0.0, (streams.CALLS,): 1.0, (streams.DEAD,): 0.0}
+    waiting = {streams.USAGE: 0.0, streams.CALLS: 1.0, streams.TOKENS: 0.0, streams.DEAD: 0.0}
+    assert found["modelyard_stream_entries"] == {(stream,): count for stream, count in waiting.items()}
     assert found["modelyard_probe_ok"] == {("storage",): 0.0}
     assert set(found["modelyard_source_up"].values()) == {1.0}
     assert "process_resident_memory_bytes" in found

@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 from apps.logs.edge import STREAM as CALLS
+from apps.organizations.edge import STREAM as TOKENS
 from apps.usage.edge import STREAM as USAGE
 
-WAITING = (USAGE, CALLS)
+WAITING = (USAGE, CALLS, TOKENS)
 DEAD = "events:dead"
 
 
