@@ -121,6 +121,12 @@ class AlreadyYours(DomainError):
     detail = "The organization is yours already. Choose another member."
 
 
+class HeirInactive(DomainError):
+    code = "heir_inactive"
+    status = 409
+    detail = "This member's account was switched off, so nobody could act for it. Choose another member."
+
+
 class SecondFactorMissing(DomainError):
     code = "second_factor_missing"
     status = 409

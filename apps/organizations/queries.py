@@ -56,13 +56,15 @@ def owned_alone(user: User) -> list[Organization]:
     return [
         membership.organization
         for membership in memberships_of(user)
-        if membership.role == Role.OWNER and not _has_other_owner(membership)
+        if membership.role == Role.OWNER and not has_other_owner(membership)
     ]
 
 
-def _has_other_owner(membership: Membership) -> bool:
+def has_other_owner(membership: Membership) -> bool:
+    """Whether the organization has another owner who can sign in."""
     with tenancy.scope(membership.organization_id):
-        return Membership.objects.filter(role=Role.OWNER).exclude(pk=membership.pk).exists()
+        owners = Membership.objects.filter(role=Role.OWNER, user__is_active=True)
+        return owners.exclude(pk=membership.pk).exists()
 
 
 def locked_memberships(*ids: UUID) -> dict[UUID, Membership]:

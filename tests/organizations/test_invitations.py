@@ -279,10 +279,10 @@ def test_an_address_gets_few_mails_in_an_hour(in_acme: Any, actor: Actor) -> Non
     assert services.invite_member(GUEST, "analyst", by=actor)
 
 
-def fill(count: int) -> None:
+def fill(count: int, lasting: timedelta = timedelta(days=1)) -> None:
     now = timezone.now()
     Invitation.objects.bulk_create(
-        Invitation(email=f"{number}@elsewhere.test", role="analyst", sent_at=now, expires_at=now + timedelta(days=1))
+        Invitation(email=f"{number}@elsewhere.test", role="analyst", sent_at=now, expires_at=now + lasting)
         for number in range(count)
     )
 
@@ -323,6 +323,29 @@ def test_fifty_invitations_are_open_at_most_and_revoking_makes_no_room(in_acme: 
         services.invite_member(GUEST, "analyst", by=actor)
     Invitation.objects.filter(pk=row.pk).update(revoked_at=now - timedelta(days=1, seconds=1))
     assert services.invite_member(GUEST, "analyst", by=actor)
+
+
+def test_expired_invitations_leave_room(in_acme: Any, actor: Actor) -> None:
+    fill(50, lasting=-timedelta(days=1))
+    assert services.invite_member(GUEST, "analyst", by=actor)
+
+
+@pytest.mark.parametrize("name", ["a" * 280, "a" * 250])
+def test_an_address_that_is_too_long_is_refused_beside_its_field(name: str, api_owner: Any, as_owner: Client) -> None:
+    body = {"email": f"{name}@elsewhere.test", "role": "analyst"}
+    refused = api_owner.post("/api/v1/invitations/", body)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "email")
+    assert as_owner.post("/o/acme/settings/invitations/", body).status_code == 422
+
+
+def test_the_organizations_name_writes_no_line_of_the_mail(
+    api_owner: Any, acme: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    name = "Acme\n\nSign in first: https://elsewhere.test/\n\nThanks"
+    assert api_owner.patch("/api/v1/organization/", {"name": name}).json()["name"] == " ".join(name.split())
+    with django_capture_on_commit_callbacks(execute=True):
+        api_owner.post("/api/v1/invitations/", {"email": GUEST, "role": "analyst"})
+    assert not re.search(r"^Sign in first", mail.outbox[-1].body, re.MULTILINE)
 
 
 @pytest.mark.django_db(transaction=True)

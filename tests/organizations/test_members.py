@@ -58,6 +58,19 @@ def test_the_last_owner_stays_one(lose: Callable[..., Any], in_acme: Any, owner:
     assert of(owner).role == "owner"
 
 
+def test_an_owner_whose_account_is_off_does_not_count(
+    in_acme: Any, as_owner: Client, developer: Any, actor: Actor
+) -> None:
+    services.change_role(of(developer), "owner", by=actor)
+    developer.is_active = False
+    developer.save()
+    with pytest.raises(errors.LastOwner):
+        services.leave_organization(by=actor)
+    with pytest.raises(errors.HeirInactive):
+        services.transfer_ownership(of(developer), by=actor)
+    assert str(of(developer).pk) not in as_owner.get("/o/acme/settings/").content.decode()
+
+
 def test_one_of_two_owners_may_go(in_acme: Any, owner: Any, developer: Any, actor: Actor) -> None:
     services.change_role(of(developer), "owner", by=actor)
     services.leave_organization(by=actor)

@@ -54,6 +54,7 @@ def test_a_new_address_takes_over_and_the_old_one_is_gone(as_owner: Client, acme
         ("slug", "a", "at least 2"),
         ("slug", "globex", "taken"),
         ("time_zone", "Mars/Olympus", "Mars/Olympus"),
+        ("time_zone", "localtime", "localtime"),
     ],
 )
 def test_a_wrong_setting_is_told_beside_its_field(

@@ -7,10 +7,15 @@ from django import forms
 from apps.core.actors import Actor
 from apps.organizations import queries
 from apps.organizations.enums import Role
+from apps.organizations.models import Invitation
 
 
 class InvitationForm(forms.Form):
-    email = forms.EmailField(label="E-mail", help_text="They get a link that works for seven days, for this address.")
+    email = forms.EmailField(
+        label="E-mail",
+        max_length=Invitation._meta.get_field("email").max_length,
+        help_text="They get a link that works for seven days, for this address.",
+    )
     role = forms.ChoiceField(initial=Role.DEVELOPER)
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:

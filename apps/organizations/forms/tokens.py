@@ -17,6 +17,7 @@ from apps.organizations.permissions import AREAS, TABLE
 DAYS = ("7", "30", "90", "365")
 ON_A_DATE = "date"
 LIFETIMES = [*((days, f"{days} days") for days in DAYS), (ON_A_DATE, "On a date …")]
+LAST_DAY = date.max - timedelta(days=1)  # that has a day after it
 UNCHANGED = ""
 OVERLAPS = [("0", "At once"), ("1", "In an hour"), ("24", "In a day"), ("72", "In 3 days"), ("168", "In a week")]
 KINDS = [
@@ -141,5 +142,5 @@ def _preset(name: str, held: list[str]) -> list[str]:
 def _end(lifetime: str, day: date | None, zone: ZoneInfo) -> datetime | None:
     """The moment that a choice of lifetime means; a day counts to its end."""
     if lifetime == ON_A_DATE:
-        return datetime.combine(day + timedelta(days=1), time(), zone) if day else None
+        return datetime.combine(min(day, LAST_DAY) + timedelta(days=1), time(), zone) if day else None
     return timezone.now() + timedelta(days=int(lifetime)) if lifetime else None

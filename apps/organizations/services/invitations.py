@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q, Sum
+from django.db.models import Sum
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
@@ -126,8 +126,8 @@ def _require_stranger(email: str) -> None:
 
 def _require_room() -> None:
     # What was revoked counts for a day, so that revoking does not make room for mails without end.
-    recent = Q(accepted_at__isnull=True, revoked_at__gt=Now() - timedelta(days=1))
-    if Invitation.objects.filter(Q(accepted_at__isnull=True, revoked_at__isnull=True) | recent).count() >= OPEN_LIMIT:
+    recent = Invitation.objects.filter(accepted_at__isnull=True, revoked_at__gt=Now() - timedelta(days=1))
+    if (Invitation.objects.in_status(InvitationStatus.OPEN) | recent).count() >= OPEN_LIMIT:
         raise errors.TooManyInvitations(limit=OPEN_LIMIT)
 
 

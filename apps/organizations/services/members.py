@@ -43,7 +43,10 @@ def leave_organization(*, by: Actor) -> None:
 
 @transaction.atomic
 def transfer_ownership(membership: Membership, *, by: Actor) -> Membership:
-    """Make another member an owner and its present one an admin. Raises `AlreadyYours`, `PersonNeeded`."""
+    """Make another member an owner and its present one an admin.
+
+    Raises `AlreadyYours`, `HeirInactive`, `PersonNeeded`.
+    """
     own = queries.own_membership(by)
     rows = queries.locked_memberships(own.pk, membership.pk)
     own, heir = rows[own.pk], rows[membership.pk]
@@ -51,6 +54,8 @@ def transfer_ownership(membership: Membership, *, by: Actor) -> Membership:
         raise PermissionMissing(permission="organization.transfer")
     if heir.pk == own.pk:
         raise errors.AlreadyYours(field="member")
+    if not heir.user.is_active:
+        raise errors.HeirInactive(field="member")
     tell(by, "organization.transferred", heir.organization, {"owner": [own.user.email, heir.user.email]})
     heir = _with_role(heir, Role.OWNER, by)
     _with_role(own, Role.ADMIN, by)
@@ -64,8 +69,7 @@ def require_role_within(by: Actor, role: str) -> None:
 
 
 def _require_other_owner(membership: Membership) -> None:
-    owners = Membership.objects.filter(role=Role.OWNER)
-    if membership.role == Role.OWNER and not owners.exclude(pk=membership.pk).exists():
+    if membership.role == Role.OWNER and not queries.has_other_owner(membership):
         raise errors.LastOwner(field="role")
 
 

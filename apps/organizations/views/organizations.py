@@ -84,8 +84,9 @@ def _settings_page(request: Request, **forms: object) -> HttpResponse:
 
 
 def _transfer_form(request: Request, data: Any = None) -> TransferForm:
-    others = Membership.objects.select_related("user").exclude(pk=request.membership.pk).order_by("user__email")
-    return TransferForm(data, organization=request.organization, members=others)
+    others = Membership.objects.select_related("user").exclude(pk=request.membership.pk)
+    heirs = others.filter(user__is_active=True).order_by("user__email")
+    return TransferForm(data, organization=request.organization, members=heirs)
 
 
 def _tell_saved(request: Request, *, moved: bool) -> None:

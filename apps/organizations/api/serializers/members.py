@@ -41,5 +41,5 @@ class InvitationSerializer(serializers.ModelSerializer):
 
 
 class NewInvitationSerializer(serializers.Serializer):
-    email = serializers.EmailField()
+    email = serializers.EmailField(max_length=Invitation._meta.get_field("email").max_length)
     role = serializers.ChoiceField(choices=Role.choices)
