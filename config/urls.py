@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
 from apps.accounts.api.views import key_set
@@ -51,8 +50,6 @@ organization_pages = [
 
 urlpatterns = [
     path(".well-known/jwks.json", key_set, name="key-set"),
-    # One page for passwords, too: the admin's own neither counts tries nor tells the person.
-    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     path("accounts/", include((account_pages, "accounts"))),
     path("accounts/", include("allauth.urls")),

@@ -3,12 +3,13 @@ from allauth.socialaccount.models import SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html, urlize
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 
-from apps.accounts import mail, second_factor
+from apps.accounts import mail, second_factor, services
 from apps.accounts.models import KeptMail, User
 from apps.core.admin import ConsoleAdmin
 
@@ -23,6 +24,14 @@ class UserAdmin(ModelAdmin):
     search_fields = ["email", "name"]
     fields = ["email", "name", "is_staff", "is_active", "last_login", "created_at"]
     readonly_fields = ["email", "last_login", "created_at"]
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
+        """An operator may do everything in the console; whoever is deactivated is out of every open page at once."""
+        if "is_staff" in form.changed_data:
+            obj.is_superuser = obj.is_staff
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            services.end_sessions(obj)
 
     def has_add_permission(self, request: object) -> bool:
         return False

@@ -59,7 +59,7 @@ def sign_in_first(request: Request) -> HttpResponse:
     """The login page, for a fragment as a redirect of the whole page."""
     if not request.htmx:
         return redirect_to_login(request.get_full_path())
-    target = redirect_to_login(request.headers.get("HX-Current-URL", "/")).url
+    target = redirect_to_login(request.htmx.current_url_abs_path or "/").url
     response = HttpResponse(status=401)
     response["HX-Redirect"] = target
     return response

@@ -34,6 +34,17 @@ class FormTooLarge(DomainError):
     detail = "The body is larger than what is taken here. Send less at a time."
 
 
+class FormOutdated(DomainError):
+    code = "form_outdated"
+    status = 403
+    detail = "This page is out of date, or the form came from another site. Nothing was done: reload and try again."
+
+
+def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW."""
+    return refusal(request, FormOutdated())
+
+
 def bad_request(request: Request, exception: Exception | None = None) -> HttpResponse:
     """Django's `handler400`: what the framework refuses to read."""
     return refusal(request, FormTooLarge() if isinstance(exception, RequestDataTooBig) else RequestUnreadable())

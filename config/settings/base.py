@@ -371,6 +371,7 @@ SECURITY_HEADERS = {
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
+CSRF_FAILURE_VIEW = "apps.core.refusals.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 
 # --- Background work -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import Client
 
-from apps.accounts.models import Session
+from apps.accounts.models import Session, User
 from apps.accounts.sessions import key_hash
 from apps.core.consumers import COME_AGAIN
 from apps.organizations.sockets import NOT_FOUND
@@ -18,7 +18,7 @@ from tests.accounts.browsers import sign_in
 from tests.core.sockets import Socket
 from tests.factories.people import PASSWORD
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "console"])
 
 
 @sync_to_async
@@ -92,3 +92,13 @@ async def test_a_new_password_closes_the_pages_of_other_browsers(acme: Any, view
     body = {"oldpassword": PASSWORD, "password1": new, "password2": new}
     await sync_to_async(mine.post)("/accounts/password/change/", body)
     await assert_out(other_page, other)
+
+
+async def test_deactivating_somebody_closes_their_pages_and_ends_their_sessions(acme: Any, viewer: Any) -> None:
+    browser, console = await signed_in(viewer), Client()
+    page = await open_page(browser)
+    operator = await sync_to_async(User.objects.create_superuser)("operator@modelyard.test", PASSWORD)
+    await sync_to_async(console.force_login)(operator)
+    await sync_to_async(console.post)(f"/admin/accounts/user/{viewer.pk}/change/", {"name": "Vera"})
+    await assert_out(page, browser)
+    assert not await Session.objects.filter(user=viewer).aexists()

@@ -68,3 +68,23 @@ def test_the_console_changes_no_row_by_itself(console: Client, acme: Any, actor:
     rows = world.build(acme, actor)
     response = console.post(address(Job, "change", rows["job_id"].pk), {"label": "renamed"})
     assert response.status_code == 403
+
+
+def save(console: Client, person: User, **ticked: str) -> None:
+    console.post(address(User, "change", person.pk), {"name": "Ada", **ticked})
+    person.refresh_from_db()
+
+
+def test_an_operator_is_made_and_unmade_in_the_console(console: Client, outsider: User, client: Client) -> None:
+    client.force_login(outsider)
+    save(console, outsider, is_staff="on", is_active="on")
+    assert client.get(address(User, "changelist")).status_code == 200
+    save(console, outsider, is_active="on")
+    assert client.get(address(User, "changelist")).status_code == 302
+    assert not outsider.is_superuser
+
+
+def test_changing_the_password_leads_to_the_page_that_is_limited_and_tells(console: Client) -> None:
+    body = {"old_password": "a-password", "new_password1": "another horse", "new_password2": "another horse"}
+    assert console.post("/admin/password_change/", body)["Location"] == "/accounts/password/change/"
+    assert User.objects.get(email="operator@modelyard.test").check_password("a-password")

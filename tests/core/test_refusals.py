@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 
 from apps.organizations import queries
 
@@ -55,7 +56,17 @@ def test_an_expired_session_sends_the_whole_page_to_the_login(client: Any, acme:
     headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/o/acme/jobs/?status=failed"}
     answer = client.get("/o/acme/jobs/", headers=headers)
     assert answer.status_code == 401
-    assert answer["HX-Redirect"].startswith("/accounts/login/?next=")
+    assert answer["HX-Redirect"] == "/accounts/login/?next=/o/acme/jobs/%3Fstatus%3Dfailed"
+    answer = client.get("/o/acme/jobs/", headers={**headers, "HX-Current-URL": "https://evil.test/x"})
+    assert answer["HX-Redirect"] == "/accounts/login/?next=/"
+
+
+def test_s9_a_form_from_elsewhere_is_refused_in_our_words(acme: Any, db: None) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    page = browser.post("/accounts/login/", {})
+    assert (page.status_code, b"out of date" in page.content) == (403, True)
+    toast = browser.post("/accounts/login/", {}, headers={"HX-Request": "true"})
+    assert (toast.status_code, "out of date" in toast["HX-Trigger"]) == (403, True)
 
 
 @pytest.mark.parametrize("address", ["data/?q=%00", "jobs/?kind=a%00", "models/?q=%00", "trail/?action=%00"])
