@@ -22,7 +22,7 @@ def password_change(request: HttpRequest, extra_context: Any = None) -> HttpResp
     return redirect("account_change_password")
 
 
-admin.site.password_change = password_change  # type: ignore[method-assign]
+admin.site.password_change = password_change  # type: ignore[assignment, method-assign]
 
 handler400 = "apps.core.refusals.bad_request"
 handler404 = "apps.core.refusals.not_found"
