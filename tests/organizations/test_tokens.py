@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import sleep
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.audit.models import AuditEntry
@@ -319,3 +322,29 @@ def test_anothers_organization_in_the_text_finds_nothing(acme: Any, globex: Any,
     with tenancy.scope(acme.pk):
         _, text = services.create_token("t", SCOPES, by=actor)
     assert not works(text.replace(acme.pk.hex, globex.pk.hex))
+
+
+def is_waiting_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_made_while_its_person_is_removed_is_refused(acme: Any, developer: Any, actor: Actor) -> None:
+    def make() -> None:
+        try:
+            with tenancy.scope(acme.pk):
+                services.create_token("late", SCOPES, by=actor_of(developer, "developer"))
+        finally:
+            connection.close()
+
+    with tenancy.scope(acme.pk), ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            services.remove_member(Membership.objects.get(user=developer), by=actor)
+            made = pool.submit(make)
+            while not is_waiting_for_a_lock() and not made.done():
+                sleep(0.01)
+        with pytest.raises(errors.MembershipNeeded):
+            made.result()
+        assert not ApiToken.objects.exists()

@@ -143,7 +143,8 @@ def _locked(token: ApiToken) -> ApiToken:
 def _maker(kind: str, by: Actor) -> Membership | None:
     if kind == TokenKind.ORGANIZATION:
         by.require("organization_tokens.write")
-    maker = Membership.objects.filter(user_id=by.user_id).first()
+    # Locked, so that somebody who is removed at this moment gets a refusal or takes the token along.
+    maker = Membership.objects.select_for_update(no_key=True).filter(user_id=by.user_id).first()
     if maker is None and kind == TokenKind.PERSONAL:
         raise errors.MembershipNeeded(field="kind")
     return maker
