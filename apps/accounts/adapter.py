@@ -37,7 +37,8 @@ class AccountAdapter(DefaultAccountAdapter):
     def error_messages(self) -> dict[str, Any]:
         wait = in_words(longest_wait_s("login_failed"))
         text = f"These were too many failed tries. Wait {wait}, or reset your password, then try again."
-        own = {"too_many_login_attempts": text, "email_password_mismatch": "The address or the password is wrong."}
+        mismatch = "The address or the password is wrong, or the address is not confirmed: then look into your mail."
+        own = {"too_many_login_attempts": text, "email_password_mismatch": mismatch}
         return {**DefaultAccountAdapter.error_messages, **own}
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:

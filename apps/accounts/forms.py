@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account import forms as allauth
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows import email_verification
+from allauth.account.utils import has_verified_email
 from django import forms
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
@@ -35,7 +38,31 @@ class SignupForm(allauth.SignupForm):
             return super().try_save(request)
 
 
+class LoginForm(allauth.LoginForm):
+    user: User | None
+
+    def clean(self) -> Any:
+        """Before the address is proven, the right password is answered and counted as a wrong one; a link is mailed.
+
+        Otherwise somebody who signs up with an address and then signs in would learn whether it had an account.
+        """
+        cleaned_data = super().clean()
+        if self.user is not None and not has_verified_email(self.user, self._login.email):
+            self._refuse_unproven()
+        return cleaned_data
+
+    def _refuse_unproven(self) -> None:
+        adapter = get_adapter(self.request)
+        adapter.pre_authenticate(self.request, **self.user_credentials())
+        address = email_verification.get_address_for_login(self._login)
+        if address and email_verification.consume_email_verification_rate_limit(self.request, address.email):
+            address.send_confirmation(self.request)
+        raise adapter.validation_error("email_password_mismatch")
+
+
 class ResetPasswordForm(allauth.ResetPasswordForm):
+    users: list[User]
+
     def clean_email(self) -> str:
         """A link goes to the address that somebody signs in with, never to one they only asked to change to."""
         email = super().clean_email()

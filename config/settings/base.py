@@ -197,6 +197,7 @@ SESSION_ENGINE = "apps.accounts.sessions"
 MIGRATION_MODULES = {"sessions": None}  # only the command `clearsessions`: the rows are `accounts.Session`
 ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
+    "login": "apps.accounts.forms.LoginForm",
     "signup": "apps.accounts.forms.SignupForm",
     "reset_password": "apps.accounts.forms.ResetPasswordForm",
 }

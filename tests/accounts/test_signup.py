@@ -71,9 +71,22 @@ def test_the_link_alone_lets_nobody_in_who_did_not_sign_up(client: Client) -> No
 
 def test_the_right_password_is_not_enough_before_the_address_is_proven(client: Client) -> None:
     UserFactory(email=NEW, proven=False)
-    assert sign_in(client, NEW)["Location"] == "/accounts/confirm-email/"
+    assert "look into your mail" in sign_in(client, NEW).content.decode()
     assert not is_signed_in(client)
-    assert len(mails_to(NEW)) == 1
+    (message,) = mails_to(NEW)
+    client.post(path_of(link_in(message)))
+    sign_in(client, NEW)
+    assert is_signed_in(client)
+
+
+def test_s8_who_signed_up_does_not_learn_by_signing_in_whether_the_address_was_known() -> None:
+    UserFactory(email="known@example.test")
+    answers = []
+    for address, email in (("192.0.2.1", "known@example.test"), ("192.0.2.2", NEW)):
+        sign_up(Client(REMOTE_ADDR=address), email)
+        tries = [sign_in(Client(REMOTE_ADDR=address), email, "another horse battery") for _ in range(6)]
+        answers.append([told(answer) for answer in tries])
+    assert answers[0] == answers[1]
 
 
 def test_s8_signing_up_with_a_known_address_looks_and_costs_the_same(hashings: list[str]) -> None:
