@@ -123,6 +123,15 @@ def test_the_overall_state_follows_the_parts(failing: str, code: str, state: str
     assert {one.state for one in found.components if one.component.name == (failing or "web")} == {state}
 
 
+def test_a_component_that_was_taken_away_is_told_no_more() -> None:
+    all_probed(NOW - timedelta(hours=1))
+    for component in COMPONENTS[:-1]:
+        probed(component.name, NOW)
+    found = overview(NOW)
+    assert found.state == "operational"
+    assert COMPONENTS[-1] not in [one.component for one in found.components]
+
+
 def test_probes_that_stopped_coming_are_unknown_and_not_well() -> None:
     all_probed(NOW - timedelta(minutes=10))
     found = overview(NOW)

@@ -67,7 +67,7 @@ class Overview:
 
 
 def overview(now: datetime) -> Overview:
-    latest = {row.component: row for row in ProbeResult.objects.order_by("component", "-at").distinct("component")}
+    latest = _latest()
     latencies = _latencies(now)
     day, month = _day(now), _month(now)
     components = [
@@ -83,6 +83,13 @@ def overview(now: datetime) -> Overview:
         if component.name in latest
     ]
     return Overview(_overall(components), max((one.checked_at for one in components), default=None), components)
+
+
+def _latest() -> dict[str, ProbeResult]:
+    rows = list(ProbeResult.objects.order_by("component", "-at").distinct("component"))
+    newest = max((row.at for row in rows), default=None)
+    # A round writes down every component, so one that the last rounds left out is there no more.
+    return {row.component: row for row in rows if newest and newest - row.at <= STALE_AFTER}
 
 
 def _state(result: ProbeResult, now: datetime) -> str:
