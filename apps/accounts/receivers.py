@@ -11,6 +11,7 @@ from allauth.socialaccount import signals as social
 from django.dispatch import receiver
 
 from apps.accounts import second_factor
+from apps.core import live
 
 log = structlog.get_logger()
 
@@ -35,6 +36,12 @@ def log_added(user: Any, authenticator: Authenticator, **_: Any) -> None:
 @receiver(mfa.authenticator_removed)
 def log_removed(user: Any, authenticator: Authenticator, **_: Any) -> None:
     log.info("second_factor.removed", user=str(user.pk), kind=authenticator.type)
+
+
+@receiver(mfa.authenticator_removed)
+def close_pages(user: Any, **_: Any) -> None:
+    """Those of organizations that require a second factor; the others come back by themselves."""
+    live.disconnect(user.pk)
 
 
 @receiver(mfa.authenticator_reset)

@@ -18,6 +18,7 @@ from django.db import transaction
 
 from apps.accounts import mail
 from apps.accounts.models import User
+from apps.core import live
 
 log = structlog.get_logger(__name__)
 
@@ -104,5 +105,6 @@ def tell_recovery_code_used(authenticator: Authenticator) -> None:
 def remove(user: User) -> None:
     """Let somebody who has lost every factor in with the password alone. A mail tells them."""
     Authenticator.objects.filter(user=user).delete()
+    live.disconnect(user.pk)
     mail.send("mfa/email/second_factor_removed", user.email, {})
     log.info("second_factor.removed_by_operator", user=str(user.pk))

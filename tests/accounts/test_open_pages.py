@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal import auth as totp
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import Client
 
+from apps.accounts import second_factor
 from apps.accounts.models import Session, User
 from apps.accounts.sessions import key_hash
 from apps.core.consumers import COME_AGAIN
+from apps.organizations.models import Organization
 from apps.organizations.sockets import NOT_FOUND
 from config.asgi import control_plane
 from tests.accounts.browsers import sign_in
@@ -102,3 +105,29 @@ async def test_deactivating_somebody_closes_their_pages_and_ends_their_sessions(
     await sync_to_async(console.post)(f"/admin/accounts/user/{viewer.pk}/change/", {"name": "Vera"})
     await assert_out(page, browser)
     assert not await Session.objects.filter(user=viewer).aexists()
+
+
+@sync_to_async
+def with_a_factor_where_it_is_required(organization: Any, user: User) -> Client:
+    browser = Client()
+    sign_in(browser, user.email)
+    browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    totp.TOTP.activate(user, totp.generate_totp_secret())
+    Organization.objects.filter(pk=organization.pk).update(requires_second_factor=True)
+    return browser
+
+
+async def test_removing_the_second_factor_closes_pages_that_require_it(acme: Any, viewer: Any) -> None:
+    browser = await with_a_factor_where_it_is_required(acme, viewer)
+    page = await open_page(browser)
+    assert await hears(page)
+    await sync_to_async(browser.post)("/accounts/2fa/totp/deactivate/")
+    await assert_out(page, browser)
+
+
+async def test_the_operator_who_removes_a_second_factor_closes_them_too(acme: Any, viewer: Any) -> None:
+    browser = await with_a_factor_where_it_is_required(acme, viewer)
+    page = await open_page(browser)
+    assert await hears(page)
+    await sync_to_async(second_factor.remove)(viewer)
+    await assert_out(page, browser)
