@@ -121,6 +121,12 @@ class AlreadyYours(DomainError):
     detail = "The organization is yours already. Choose another member."
 
 
+class TooManyOrganizations(DomainError):
+    code = "too_many_organizations"
+    status = 409
+    detail = "You own {limit} organizations, and can found no more. Hand one over first."
+
+
 class HeirInactive(DomainError):
     code = "heir_inactive"
     status = 409

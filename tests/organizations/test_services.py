@@ -12,6 +12,7 @@ from apps.core.actors import Actor
 from apps.core.errors import NotAuthenticated, NotFound
 from apps.organizations import errors, queries, services
 from apps.organizations.models import ApiToken, Membership
+from apps.organizations.services import organizations
 from apps.organizations.snapshot import compile_section
 from tests.conftest import actor_of
 
@@ -27,6 +28,14 @@ def test_founding_an_organization_makes_its_founder_an_owner(owner: Any) -> None
 def test_two_organizations_of_one_name_get_different_addresses(owner: Any) -> None:
     first, second = (services.create_organization("Blue Bakery", owner) for _ in range(2))
     assert first.slug != second.slug
+
+
+def test_nobody_founds_organizations_without_end(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(organizations, "OWNED_LIMIT", 2)
+    for name in ("One", "Two"):
+        services.create_organization(name, owner)
+    with pytest.raises(errors.TooManyOrganizations):
+        services.create_organization("Three", owner)
 
 
 def test_a_taken_address_is_refused(acme: Any, outsider: Any) -> None:

@@ -17,9 +17,14 @@ from apps.organizations.enums import Role
 from apps.organizations.models import Membership, Organization
 from apps.organizations.services.trail import tell
 
+# Each may send invitations to strangers, so that nobody has as many as they like.
+OWNED_LIMIT = 20
 
+
+@transaction.atomic
 def create_organization(name: str, owner: User, slug: str = "") -> Organization:
-    """Found an organization with `owner` as its first owner. Raises `SlugTaken`."""
+    """Found an organization with `owner` as its first owner. Raises `SlugTaken`, `TooManyOrganizations`."""
+    _require_room(owner)
     name = _one_line(name)
     slug = slug or _free_slug(name)
     try:
@@ -33,6 +38,12 @@ def create_organization(name: str, owner: User, slug: str = "") -> Organization:
         tell(founder, "organization.created", organization, {"name": name, "slug": slug})
         snapshots.publish_on_commit(organization.pk)
     return organization
+
+
+def _require_room(owner: User) -> None:
+    User.objects.select_for_update(no_key=True).get(pk=owner.pk)  # so that foundings at one moment are counted, too
+    if sum(membership.role == Role.OWNER for membership in queries.memberships_of(owner)) >= OWNED_LIMIT:
+        raise errors.TooManyOrganizations(limit=OWNED_LIMIT)
 
 
 def _one_line(name: str) -> str:
