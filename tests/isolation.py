@@ -27,7 +27,7 @@ def _isolate() -> None:
     number = 15 if WORKER == "main" else int(WORKER.removeprefix("gw"))
     os.environ["REDIS_URL"] = _with_path(os.environ["REDIS_URL"], str(number))
     state = Path(os.environ["STATE_DIR"]) / WORKER
-    state.mkdir(parents=True, exist_ok=True)
+    (state / "static").mkdir(parents=True, exist_ok=True)
     os.environ["STATE_DIR"] = str(state)
     os.environ["STORAGE_URL"] = f"file://{state}/objects"
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.testing"
