@@ -9,6 +9,7 @@ from allauth.mfa import signals as mfa
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount import signals as social
 from django.dispatch import receiver
+from django.http import HttpRequest
 
 from apps.accounts import second_factor
 from apps.core import live
@@ -17,9 +18,9 @@ log = structlog.get_logger()
 
 
 @receiver(mfa.authenticator_added)
-def spend_code_of_new_app(authenticator: Authenticator, **_: Any) -> None:
+def spend_code_of_new_app(request: HttpRequest, authenticator: Authenticator, **_: Any) -> None:
     if authenticator.type == second_factor.TOTP:
-        second_factor.spend_current_step(authenticator)
+        second_factor.spend_setup_code(authenticator, request.POST.get("code", ""))
 
 
 @receiver(mfa.authenticator_used)

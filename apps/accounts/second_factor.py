@@ -83,10 +83,10 @@ def _step_of(secret: str, code: str) -> int | None:
     return None
 
 
-def spend_current_step(authenticator: Authenticator) -> None:
-    """The code that set a new app up, which signs nobody in."""
-    step = max(totp.yield_hotp_counters_from_time()) - app_settings.TOTP_TOLERANCE
-    authenticator.data["spent_step"] = step
+def spend_setup_code(authenticator: Authenticator, code: str) -> None:
+    """The code that set a new app up signs nobody in, also when the app's clock is ahead."""
+    current = max(totp.yield_hotp_counters_from_time()) - app_settings.TOTP_TOLERANCE
+    authenticator.data["spent_step"] = _step_of(totp.decrypt(authenticator.data["secret"]), code) or current
     authenticator.save(update_fields=["data"])
 
 

@@ -32,7 +32,7 @@ def confirm_address(user: User) -> EmailAddress:
 def release_address(email: str, *, to: User) -> None:
     """Give a proven address to its owner: what others began with it and never proved, a sign-up or a change, ends."""
     EmailAddress.objects.filter(email=email.lower(), verified=False, primary=False).exclude(user_id=to.pk).delete()
-    claims = User.objects.filter(email__iexact=email, last_login=None, is_staff=False).exclude(pk=to.pk)
+    claims = User.objects.filter(email=email.lower(), last_login=None, is_staff=False).exclude(pk=to.pk)
     for claim in claims.exclude(emailaddress__verified=True):
         EmailAddress.objects.filter(user=claim).delete()
         claim.email, claim.is_active = f"{claim.pk}@unproven.invalid", False

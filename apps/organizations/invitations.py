@@ -46,7 +46,8 @@ def opened_by(text: str, rows: QuerySet[Invitation]) -> Invitation:
 
 def require_acceptable(invitation: Invitation, user: User) -> None:
     """Raises `InvitationForAnother` unless the person has verified the address, and `AlreadyMember`."""
-    if not EmailAddress.objects.filter(user=user, email__iexact=invitation.email, verified=True).exists():
+    # Both are in small letters. PostgreSQL's own comparison without case takes a dotless i for an i.
+    if not EmailAddress.objects.filter(user=user, email=invitation.email, verified=True).exists():
         raise errors.InvitationForAnother
     with tenancy.scope(invitation.organization_id):
         if Membership.objects.filter(user=user).exists():

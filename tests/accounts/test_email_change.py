@@ -9,6 +9,7 @@ from allauth.account.models import EmailAddress
 from django.core.cache import cache
 from django.test import Client
 
+from apps.accounts import services
 from tests.accounts.browsers import is_signed_in, link_in, mails_to, path_of, prove, sign_in
 from tests.factories.people import PASSWORD, UserFactory
 
@@ -97,6 +98,13 @@ def test_an_address_that_somebody_else_claimed_but_never_proved_is_free(browser:
     assert person.email == NEW
     squatter.refresh_from_db()
     assert (squatter.is_active, squatter.email) == (False, f"{squatter.pk}@unproven.invalid")
+
+
+def test_an_address_that_only_looks_the_same_is_another(person: Any) -> None:
+    other = UserFactory(email="ida@mine.example.test", proven=False)
+    services.release_address("ida@m\N{LATIN SMALL LETTER DOTLESS I}ne.example.test", to=person)
+    other.refresh_from_db()
+    assert other.is_active
 
 
 def test_the_change_can_be_called_off(browser: Client, person: Any) -> None:

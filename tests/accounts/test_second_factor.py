@@ -158,6 +158,20 @@ def test_a_spent_code_spends_those_before_it(owner: Any, secret: str, clock: Clo
     assert second_factor.spend(owner, code_at(secret, clock, -1)) is None
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("steps", [-1, 0, 1])
+def test_the_code_that_set_an_app_up_is_spent_whatever_its_clock(
+    steps: int, owner: Any, clock: Clock, client: Client
+) -> None:
+    enter_password(client, owner)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    text = client.get("/accounts/2fa/totp/activate/").context["form"].secret
+    code = code_at(text, clock, steps)
+    client.post("/accounts/2fa/totp/activate/", {"code": code})
+    assert second_factor.is_enabled(owner)
+    assert second_factor.spend(owner, code) is None
+
+
 @pytest.mark.parametrize("kind", ["app", "recovery"])
 @pytest.mark.django_db(transaction=True)
 def test_of_many_at_once_one_has_the_code(
