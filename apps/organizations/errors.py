@@ -52,7 +52,9 @@ class ExpiryPast(DomainError):
 class ExpiryTooFar(DomainError):
     code = "expiry_too_far"
     status = 422
-    detail = "A token lives {days} days at most. Choose an earlier end; rotating it can move that on later."
+    detail = (
+        "A token lives {days} days at most, and one that a token makes no longer than that one. Choose an earlier end."
+    )
 
 
 class MembershipNeeded(DomainError):
@@ -77,6 +79,18 @@ class NetworkInvalid(DomainError):
     code = "network_invalid"
     status = 422
     detail = "`{network}` is no network. Write it like 203.0.113.0/24 or 2001:db8::/32, or a single address."
+
+
+class NetworkNotHeld(DomainError):
+    code = "network_not_held"
+    status = 403
+    detail = "The token that makes this call works in some networks only, and cannot give more than these."
+
+
+class TooManyTokens(DomainError):
+    code = "too_many_tokens"
+    status = 409
+    detail = "There are {limit} usable tokens. Revoke those that nobody needs."
 
 
 class TooManyNetworks(DomainError):

@@ -38,6 +38,16 @@ def contain(networks: tuple[str, ...], address: str) -> bool:
     return any(found in network for network in _parsed(networks))
 
 
+def cover(outer: Iterable[str], inner: Iterable[str]) -> bool:
+    """Whether each network of `inner` lies in one of `outer`."""
+    around = _parsed(tuple(outer))
+    return all(any(_lies_in(network, other) for other in around) for network in _parsed(tuple(inner)))
+
+
+def _lies_in(network: Network, other: Network) -> bool:
+    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
+
+
 def _network(text: str) -> Network:
     try:
         network = ip_network(text.strip(), strict=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from apps.organizations import errors, networks
@@ -47,6 +47,8 @@ def test_more_than_twenty_networks_are_refused() -> None:
 @given(ADDRESSES, st.integers(0, 128))
 def test_a_network_contains_its_own_addresses_and_no_others(address: object, length: int) -> None:
     inside = ip_address(str(address))
+    # An IPv4 address in IPv6 form is that address, which only a network of such addresses holds.
+    assume(length >= 96 or not getattr(inside, "ipv4_mapped", None))
     kept = networks.normalised([f"{inside}/{min(length, inside.max_prefixlen)}"])
     assert networks.contain(tuple(kept), str(inside))
     network = ip_network(kept[0])

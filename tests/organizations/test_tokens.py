@@ -85,7 +85,8 @@ def test_a_token_of_the_organization_needs_the_right_to_make_one(developers: Act
 
 
 def test_a_token_of_the_organization_makes_no_personal_tokens(admin: Actor) -> None:
-    robot = Actor("token", None, "robot", admin.permissions)
+    own, _ = services.create_token("robot", sorted(admin.permissions), by=admin, kind=TokenKind.ORGANIZATION)
+    robot = Actor("token", own.pk, "robot", admin.permissions)
     with pytest.raises(errors.MembershipNeeded):
         services.create_token("t", ["datasets.read"], by=robot)
     row, _ = services.create_token("t", ["datasets.read"], by=robot, kind=TokenKind.ORGANIZATION)
@@ -215,6 +216,50 @@ def test_a_token_is_refused_from_elsewhere_only_once_its_secret_matched(in_acme:
         services.admit_token(text, address="198.51.100.1", agent="")
     assert "198.51.100.1" in refused.value.message
     assert not works(text[:-4] + "aaaa", address="198.51.100.1")
+
+
+@pytest.fixture
+def bound(in_acme: Any, actor: Actor) -> tuple[ApiToken, Actor]:
+    """A token for one network that ends in a month, and the actor it is."""
+    ends_at = timezone.now() + timedelta(days=30)
+    scopes = ["datasets.read", "tokens.write"]
+    row, _ = services.create_token("t", scopes, by=actor, allowed_networks=["10.0.0.0/8"], expires_at=ends_at)
+    return row, Actor("token", row.pk, row.name, frozenset(scopes), actor.user_id)
+
+
+def test_a_token_makes_no_token_that_is_freer_than_itself(bound: tuple[ApiToken, Actor]) -> None:
+    row, by = bound
+    child, _ = services.create_token("child", ["datasets.read"], by=by)
+    assert (child.allowed_networks, child.expires_at) == (row.allowed_networks, row.expires_at)
+    narrow, _ = services.create_token("narrow", ["datasets.read"], by=by, allowed_networks=["10.1.0.0/16"])
+    assert narrow.allowed_networks == ["10.1.0.0/16"]
+    with pytest.raises(errors.NetworkNotHeld):
+        services.create_token("wide", ["datasets.read"], by=by, allowed_networks=["10.1.0.0/16", "::/0"])
+    with pytest.raises(errors.ExpiryTooFar):
+        services.create_token("long", ["datasets.read"], by=by, expires_at=row.expires_at + timedelta(seconds=1))
+
+
+def test_a_token_neither_frees_nor_prolongs_itself(bound: tuple[ApiToken, Actor]) -> None:
+    row, by = bound
+    assert services.edit_token(row, "t", [], by=by).allowed_networks == ["10.0.0.0/8"]
+    with pytest.raises(errors.NetworkNotHeld):
+        services.edit_token(row, "t", ["0.0.0.0/0"], by=by)
+    with pytest.raises(errors.ExpiryTooFar):
+        services.rotate_token(row, by=by, expires_at=row.expires_at + timedelta(days=1))
+    rotated, _ = services.rotate_token(row, by=by)
+    assert rotated.expires_at == row.expires_at
+
+
+def test_s7_an_organization_has_so_many_usable_tokens(
+    in_acme: Any, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.tokens, "USABLE_LIMIT", 2)
+    first, _ = services.create_token("1", SCOPES, by=actor)
+    services.create_token("2", SCOPES, by=actor)
+    with pytest.raises(errors.TooManyTokens):
+        services.create_token("3", SCOPES, by=actor)
+    services.revoke_token(first, by=actor)
+    services.create_token("3", SCOPES, by=actor)
 
 
 def test_networks_change_at_the_next_call(in_acme: Any, actor: Actor) -> None:

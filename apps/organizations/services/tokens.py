@@ -18,7 +18,7 @@ from apps.core.errors import PermissionMissing
 from apps.core.ids import uuid7
 from apps.organizations import errors, networks, queries
 from apps.organizations.enums import TokenKind
-from apps.organizations.models import ApiToken, Membership
+from apps.organizations.models import ApiToken, Membership, Organization
 from apps.organizations.permissions import ALL
 from apps.organizations.services.trail import tell
 
@@ -27,6 +27,7 @@ LONGEST_LIFETIME = timedelta(days=366)
 OVERLAP = timedelta(hours=24)
 LONGEST_OVERLAP = timedelta(days=7)
 USE_INTERVAL = timedelta(minutes=1)
+USABLE_LIMIT = 500  # all of them stand in the data plane's snapshot
 
 
 @transaction.atomic
@@ -41,18 +42,21 @@ def create_token(
 ) -> tuple[ApiToken, str]:
     """A new token and its text, which is shown this once; it ends after 90 days unless told otherwise.
 
-    Raises `UnknownScope`, `ScopeNotHeld`, `ExpiryPast`, `ExpiryTooFar`, `MembershipNeeded`, `NetworkInvalid`,
-    `TooManyNetworks`; `PermissionMissing` for a token of the organization.
+    One that a token makes works in that one's networks and ends no later. Raises `UnknownScope`, `ScopeNotHeld`,
+    `ExpiryPast`, `ExpiryTooFar`, `MembershipNeeded`, `NetworkInvalid`, `TooManyNetworks`, `NetworkNotHeld`,
+    `TooManyTokens`; `PermissionMissing` for a token of the organization.
     """
     _require_scopes(scopes, by)
+    _require_room()
+    latest = _latest_end(by)
     row = ApiToken(
         id=uuid7(),
         kind=kind,
         name=name,
         scopes=sorted(set(scopes)),
         membership=_maker(kind, by),
-        allowed_networks=networks.normalised(allowed_networks),
-        expires_at=_checked_end(expires_at) or timezone.now() + LIFETIME,
+        allowed_networks=_networks_within(allowed_networks, by),
+        expires_at=_checked_end(expires_at, latest) or min(timezone.now() + LIFETIME, latest),
     )
     text = _give_secret(row)
     row.save()
@@ -66,7 +70,7 @@ def edit_token(token: ApiToken, name: str, allowed_networks: Sequence[str], *, b
     """Rename a token, and say from where it may be used. Raises what `create_token` raises for these."""
     token = _locked(token)
     _require_charge(token, by)
-    wanted = {"name": name, "allowed_networks": networks.normalised(allowed_networks)}
+    wanted = {"name": name, "allowed_networks": _networks_within(allowed_networks, by)}
     if changes := apply_changes(token, wanted):
         token.save(update_fields=list(changes))
         tell(by, "token.edited", token, changes)
@@ -90,7 +94,7 @@ def rotate_token(
         raise errors.TokenEnded(status=token.status)
     token.previous_hash = token.secret_hash if overlap else ""
     token.previous_expires_at = timezone.now() + overlap if overlap else None
-    token.expires_at = _checked_end(expires_at) or token.expires_at
+    token.expires_at = _checked_end(expires_at, _latest_end(by)) or token.expires_at
     text = _give_secret(token)
     token.save(update_fields=["secret_hash", "previous_hash", "previous_expires_at", "expires_at"])
     tell(by, "token.rotated", token, {"name": token.name, "overlap_hours": overlap // timedelta(hours=1)})
@@ -158,12 +162,39 @@ def _require_scopes(scopes: Sequence[str], by: Actor) -> None:
             raise errors.ScopeNotHeld(field="scopes", scope=scope)
 
 
-def _checked_end(expires_at: datetime | None) -> datetime | None:
+def _require_room() -> None:
+    # Locked, so that tokens made at the same moment are all counted.
+    Organization.objects.select_for_update(no_key=True).get(pk=tenancy.current_tenant_id())
+    if ApiToken.objects.usable().count() >= USABLE_LIMIT:
+        raise errors.TooManyTokens(limit=USABLE_LIMIT)
+
+
+def _acting_token(by: Actor) -> ApiToken | None:
+    return ApiToken.objects.get(pk=by.id) if by.kind == "token" else None
+
+
+def _latest_end(by: Actor) -> datetime:
+    """When a token of the actor has to end: after the longest life, or with the token that acts."""
+    acting, longest = _acting_token(by), timezone.now() + LONGEST_LIFETIME
+    return min(acting.expires_at or longest, longest) if acting else longest
+
+
+def _checked_end(expires_at: datetime | None, latest: datetime) -> datetime | None:
     if expires_at and expires_at <= timezone.now():
         raise errors.ExpiryPast(field="expires_at")
-    if expires_at and expires_at > timezone.now() + LONGEST_LIFETIME:
+    if expires_at and expires_at > latest:
         raise errors.ExpiryTooFar(field="expires_at", days=LONGEST_LIFETIME.days)
     return expires_at
+
+
+def _networks_within(texts: Sequence[str], by: Actor) -> list[str]:
+    """The networks asked for; where a token acts that is bound to some, these or parts of them."""
+    wanted, acting = networks.normalised(texts), _acting_token(by)
+    if acting is None or not acting.allowed_networks:
+        return wanted
+    if not networks.cover(acting.allowed_networks, wanted):
+        raise errors.NetworkNotHeld(field="allowed_networks")
+    return wanted or acting.allowed_networks
 
 
 def _require_charge(token: ApiToken, by: Actor) -> None:
