@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from apps.core.errors import PermissionMissing
+from apps.core.errors import PermissionMissing, ScopeMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Actor:
 
     def require(self, permission: str) -> None:
         if not self.can(permission):
-            raise PermissionMissing(permission=permission)
+            raise (ScopeMissing if self.kind == "token" else PermissionMissing)(permission=permission)
 
 
 SYSTEM = Actor(kind="system", id=None, label="system")

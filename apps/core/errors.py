@@ -48,7 +48,7 @@ def problem_document(error: DomainError, request_id: str, errors: list[dict[str,
 class NotFound(DomainError):
     code = "not_found"
     status = 404
-    detail = "There is nothing here that you can see. Check the address."
+    detail = "It was deleted or never existed, or you cannot see it. Check the address."
 
 
 class NotAuthenticated(DomainError):
@@ -62,6 +62,15 @@ class PermissionMissing(DomainError):
     code = "permission_missing"
     status = 403
     detail = "This needs the permission `{permission}`. Ask an owner of the organization for a role that has it."
+
+
+class ScopeMissing(PermissionMissing):
+    """The same for a token, which no role helps by itself."""
+
+    detail = (
+        "This token may not do this: it needs the scope `{permission}`, and if it acts for a person their role needs "
+        "it too. Use a token that has it."
+    )
 
 
 class Unexpected(DomainError):

@@ -78,6 +78,8 @@ def _columns_of(row: models.Model) -> dict[str, Any]:
 def _told(row: models.Model, name: str) -> str:
     worded = getattr(row, f"get_{name}_display", None)
     value = worded() if worded else getattr(row, name)
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return "empty" if value in (None, "") else f"“{value}”"
 
 

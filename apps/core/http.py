@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 from django_htmx.middleware import HtmxDetails
 
@@ -96,11 +97,28 @@ def toast(response: HttpResponse, text: str, level: str = "success", request_id:
 def toast_error(request: Request, error: DomainError) -> HttpResponse:
     response = HttpResponse(status=error.status, headers=dict(error.headers))
     response["HX-Reswap"] = "none"
-    return toast(response, error.message, level="error", request_id=request.id)
+    return toast(response, error.message.replace("`", ""), level="error", request_id=request.id)
+
+
+def came_from(request: Request) -> str:
+    """Our page that led to this request, if it is another one."""
+    page = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
+    is_same = request.method != "POST" and page == request.build_absolute_uri()
+    return page if is_ours and not is_same else ""
 
 
 def error_page(request: Request, error: DomainError) -> HttpResponse:
-    context = {"error": error, "status": error.status, "detail": error.message, "request_id": request.id}
+    # A failure of ours may be one of what the shell needs, such as the database.
+    is_inside = request.organization is not None and error.status < 500
+    context = {
+        "error": error,
+        "status": error.status,
+        "detail": error.message,
+        "request_id": request.id,
+        "frame": "core/shell.html" if is_inside else "core/plain.html",
+        "back_url": came_from(request) if is_inside else "",
+    }
     response = render(request, error.page, context, status=error.status)
     for name, value in error.headers.items():
         response[name] = value

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from apps.core import agents, tokens
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
-from apps.core.errors import NotAuthenticated, PermissionMissing
+from apps.core.errors import NotAuthenticated, ScopeMissing
 from apps.organizations import networks
 from apps.organizations.errors import AddressNotAllowed
 
@@ -74,7 +74,7 @@ def permit(*permissions: str) -> Stage:
 
     async def stage(call: Call, proceed: Proceed) -> Answer:
         if wanted.isdisjoint(call.permissions):
-            raise PermissionMissing(permission=permissions[0])
+            raise ScopeMissing(permission=permissions[0])
         return await proceed(call)
 
     return stage

@@ -53,11 +53,12 @@ def membership_in(user: User, slug: str) -> Membership:
 
 def owned_alone(user: User) -> list[Organization]:
     """The organizations whose only owner is the person."""
-    return [
-        membership.organization
-        for membership in memberships_of(user)
-        if membership.role == Role.OWNER and not has_other_owner(membership)
-    ]
+    return [membership.organization for membership in memberships_of(user) if is_only_owner(membership)]
+
+
+def is_only_owner(membership: Membership) -> bool:
+    """Whether nobody else could act for the organization."""
+    return membership.role == Role.OWNER and not has_other_owner(membership)
 
 
 def has_other_owner(membership: Membership) -> bool:

@@ -6,7 +6,6 @@ app_name = "organizations"
 
 urlpatterns = [
     path("", organizations.organization_settings, name="settings"),
-    path("security/", organizations.security, name="security"),
     path("transfer/", organizations.transfer, name="transfer"),
     path("leave/", organizations.leave, name="leave"),
     path("members/", members.member_list, name="member-list"),

@@ -73,3 +73,49 @@ def test_s9_a_form_from_elsewhere_is_refused_in_our_words(acme: Any, db: None) -
 def test_a_filter_that_the_database_cannot_hold_is_refused(as_owner: Any, address: str) -> None:
     as_owner.raise_request_exception = False
     assert as_owner.get(f"/o/acme/{address}").status_code == 400
+
+
+def test_a_refusal_inside_an_organization_keeps_its_frame_and_the_way_back(as_owner: Any) -> None:
+    before = "http://testserver/o/acme/settings/"
+    page = as_owner.post("/o/acme/settings/leave/", headers={"Referer": before})
+    text = page.content.decode()
+    assert page.status_code == 409
+    assert 'id="sidebar"' in text
+    assert f'href="{before}"' in text
+    assert "evil.test" not in as_owner.get("/o/acme/x/", headers={"Referer": "http://evil.test/"}).content.decode()
+
+
+def test_a_refusal_from_us_needs_nothing_of_the_shell(as_owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*args: Any) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("apps.jobs.queries.status_counts", crash)
+    as_owner.raise_request_exception = False
+    page = as_owner.get("/o/acme/jobs/")
+    assert (page.status_code, "sidebar" in page.content.decode()) == (503, False)
+
+
+def test_a_permission_is_told_as_code_on_a_page_and_plainly_in_a_toast(as_viewer: Any) -> None:
+    page = as_viewer.get("/o/acme/trail/").content.decode()
+    assert "needs the permission <code>audit.read</code>." in page
+    toast = as_viewer.get("/o/acme/trail/", headers={"HX-Request": "true"})["HX-Trigger"]
+    assert "needs the permission audit.read." in toast
+
+
+def test_a_token_is_told_which_scope_it_lacks(api_viewer: Any) -> None:
+    refused = api_viewer.post("/api/v1/projects/", {"name": "Churn"}).json()
+    assert refused["code"] == "permission_missing"
+    assert "scope `projects.write`" in refused["detail"]
+    assert "Ask an owner" not in refused["detail"]
+
+
+def test_whoever_is_no_operator_is_not_sent_to_an_owner(as_viewer: Any) -> None:
+    page = as_viewer.get("/admin/", follow=True)
+    assert page.status_code == 403
+    assert "owner of the organization" not in page.content.decode()
+
+
+def test_a_fragment_leaves_the_toasts_to_the_next_page(as_owner: Any, in_acme: Any) -> None:
+    as_owner.post("/o/acme/settings/", {"name": "Acme Ltd", "slug": "acme", "time_zone": "UTC"})
+    assert "Saved." not in as_owner.get("/o/acme/settings/members/", headers={"HX-Request": "true"}).content.decode()
+    assert "Saved." in as_owner.get("/o/acme/settings/").content.decode()

@@ -87,7 +87,7 @@ def test_a_taken_name_stands_beside_its_field_and_what_was_typed_stays(
     given = {"model_version": deployment.model_version_id, "name": "leaving", "replica_count": 3}
     answer = as_owner.post(f"{LIST}new/", given)
     assert answer.status_code == 422
-    assert "There is a deployment `leaving` already" in answer.content.decode()
+    assert "There is a deployment <code>leaving</code> already" in answer.content.decode()
     assert 'value="3"' in answer.content.decode()
 
 

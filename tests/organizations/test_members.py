@@ -21,7 +21,7 @@ from apps.core.actors import Actor
 from apps.core.consumers import COME_AGAIN
 from apps.core.errors import NotFound
 from apps.organizations import errors, role_table, services
-from apps.organizations.models import Membership
+from apps.organizations.models import Invitation, Membership
 from apps.organizations.permissions import TABLE, permissions_of
 from apps.organizations.sockets import NOT_FOUND
 from config.websocket_urls import websockets
@@ -206,6 +206,27 @@ def test_the_last_owner_is_told_on_the_page(as_owner: Client, in_acme: Any, owne
     assert refused.status_code == 422
     assert errors.LastOwner.detail in refused.content.decode()
     assert as_owner.post("/o/acme/settings/leave/").status_code == 409
+
+
+def test_the_only_owner_is_told_so_before_leaving(as_owner: Client, in_acme: Any, developer: Any, actor: Actor) -> None:
+    alone = as_owner.get("/o/acme/settings/").content.decode()
+    assert "You are the only owner" in alone
+    assert "/settings/leave/" not in alone
+    services.change_role(of(developer), "owner", by=actor)
+    assert "/settings/leave/" in as_owner.get("/o/acme/settings/").content.decode()
+
+
+def test_what_was_done_with_a_member_is_told(as_owner: Client, in_acme: Any, viewer: Any) -> None:
+    def told(address: str, **body: str) -> str:
+        return as_owner.get(as_owner.post(f"/o/acme/settings/{address}", body)["Location"]).content.decode()
+
+    member = f"members/{of(viewer).pk}"
+    assert "viewer@acme.test has the role Developer now." in told(f"{member}/role/", role="developer")
+    assert "viewer@acme.test was removed." in told(f"{member}/remove/")
+    assert "The invitation was sent to guest@x.test." in told("invitations/", email="guest@x.test", role="analyst")
+    invitation = f"invitations/{Invitation.objects.get().pk}"
+    assert "A new link was sent to guest@x.test." in told(f"{invitation}/resend/")
+    assert "The invitation of guest@x.test was revoked." in told(f"{invitation}/revoke/")
 
 
 def test_leaving_on_the_page_leads_out(as_viewer: Client, in_acme: Any, viewer: Any) -> None:

@@ -46,12 +46,14 @@ def test_whoever_turns_it_on_has_it(acme: Any, in_acme: Any, owner: Any, actor: 
 
 
 def test_the_page_turns_it_on_and_off(as_owner: Client, acme: Any, owner: Any) -> None:
-    refused = as_owner.post("/o/acme/settings/security/", {"requires_second_factor": "on"})
+    form = {"name": "Acme", "slug": "acme", "time_zone": "UTC"}
+    refused = as_owner.post("/o/acme/settings/", {**form, "name": "Acme Ltd", "requires_second_factor": "on"})
     assert refused.status_code == 422
     assert 'id="id_requires_second_factor_error"' in refused.content.decode()
+    assert 'value="Acme Ltd"' in refused.content.decode()
     set_up(owner)
     for typed, wanted in (({"requires_second_factor": "on"}, True), ({}, False)):
-        assert as_owner.post("/o/acme/settings/security/", typed).status_code == 303
+        assert as_owner.post("/o/acme/settings/", {**form, **typed}).status_code == 303
         acme.refresh_from_db()
         assert acme.requires_second_factor is wanted
 

@@ -197,7 +197,10 @@ def tab(label: str, href: str, current: bool = False, count: int | None = None) 
 
 ERRORS = {
     400: ("This request does not work", "Something in it could not be read. Go back, reload the page and try again."),
-    403: ("You may not open this", "Ask an owner of the organization for a role that has the permission."),
+    403: (
+        "You may not open this",
+        "Your account has no right to it. Ask whoever runs this installation.",
+    ),
     404: ("There is nothing here", "It was deleted or never existed, or you cannot see it. Check the address."),
     429: ("Not so fast", "These were too many tries in a short time. Wait a minute, then try again."),
     500: ("Something failed on our side", "It has been recorded. Try again in a moment; nothing half-done was kept."),
@@ -206,10 +209,16 @@ OTHER_ERROR = ("This was refused", "Go back and try again.")
 
 
 @register.inclusion_tag("core/components/error_message.html")
-def error_message(status: int, detail: str = "", request_id: str = "") -> dict[str, Any]:
-    """What happened, what to do, and the request id to quote."""
+def error_message(status: int, detail: str = "", request_id: str = "", back_url: str = "") -> dict[str, Any]:
+    """What happened, what to do, where to go from here, and the request id to quote."""
     title, advice = ERRORS.get(int(status or 500), OTHER_ERROR)
-    return {"status": status, "title": title, "detail": detail or advice, "request_id": request_id}
+    return {
+        "status": status,
+        "title": title,
+        "detail": detail or advice,
+        "request_id": request_id,
+        "back_url": back_url,
+    }
 
 
 # Tables

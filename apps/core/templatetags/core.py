@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -12,13 +13,15 @@ from django.template.base import Parser, Token
 from django.template.context import Context
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils import timezone
-from django.utils.html import format_html, strip_tags
+from django.utils.html import conditional_escape, format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from lucide.templatetags.lucide import lucide
 
 from apps.core import formatting, http
 
 register = template.Library()
+
+BACKTICKS = re.compile(r"`(.+?)`")
 
 
 @register.simple_tag(takes_context=True)
@@ -144,6 +147,12 @@ def exactly(at: datetime | None) -> str:
         return formatting.ABSENT
     local = timezone.localtime(at)
     return format_html('<time datetime="{}">{}</time>', at.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+@register.filter
+def with_code(text: Any) -> SafeString:
+    """A refusal's text as HTML: what stands between backticks is code."""
+    return mark_safe(BACKTICKS.sub(r"<code>\1</code>", conditional_escape(text)))  # noqa: S308
 
 
 class BlockTextNode(template.Node):

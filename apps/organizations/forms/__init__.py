@@ -3,7 +3,6 @@ from apps.organizations.forms.organizations import (
     AddressCheckForm,
     NewOrganizationForm,
     OrganizationForm,
-    SecurityForm,
     TransferForm,
 )
 from apps.organizations.forms.tokens import TokenForm
@@ -14,7 +13,6 @@ __all__ = [
     "NewOrganizationForm",
     "OrganizationForm",
     "RoleForm",
-    "SecurityForm",
     "TokenForm",
     "TransferForm",
 ]

@@ -47,6 +47,11 @@ class OrganizationForm(EditForm):
     name = forms.CharField(max_length=80)
     slug = _address_field(help_text="Links and programs that use the old address stop working at once.")
     time_zone = forms.ChoiceField(help_text="Days and months of reports begin at midnight here.")
+    requires_second_factor = forms.BooleanField(
+        required=False,
+        label="Require two-factor of every member",
+        help_text="Members without it are asked to set it up before they can go on. API tokens keep working.",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,10 +73,6 @@ class AddressCheckForm(forms.Form):
         """The address that would be taken."""
         given = self.cleaned_data
         return given.get("slug") or (queries.slug_of(given["name"]) if given.get("name") else "")
-
-
-class SecurityForm(EditForm):
-    requires_second_factor = forms.BooleanField(required=False, label="Require two-factor of every member")
 
 
 class TransferForm(forms.Form):

@@ -69,7 +69,7 @@ def require_role_within(by: Actor, role: str) -> None:
 
 
 def _require_other_owner(membership: Membership) -> None:
-    if membership.role == Role.OWNER and not queries.has_other_owner(membership):
+    if queries.is_only_owner(membership):
         raise errors.LastOwner(field="role")
 
 

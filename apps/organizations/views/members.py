@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -24,34 +25,41 @@ def member_list(request: Request) -> HttpResponse:
 def member_role(request: Request, membership_id: UUID) -> HttpResponse:
     membership = get_object_or_404(Membership, pk=membership_id)
     form = RoleForm(request.POST)
-    if submit(form, partial(services.change_role, membership, by=request.actor)):
-        return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+    if changed := submit(form, partial(services.change_role, membership, by=request.actor)):
+        return _to_members(request, f"{changed.user.email} has the role {changed.get_role_display()} now.")
     return _members_page(request, InvitationForm(actor=request.actor), role_form=form, member=membership)
 
 
 @http.page("members.write", methods=["POST"])
 def member_remove(request: Request, membership_id: UUID) -> HttpResponse:
-    services.remove_member(get_object_or_404(Membership, pk=membership_id), by=request.actor)
-    return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+    membership = get_object_or_404(Membership.objects.select_related("user"), pk=membership_id)
+    services.remove_member(membership, by=request.actor)
+    return _to_members(request, f"{membership.user.email} was removed.")
 
 
 @http.page("members.write", methods=["POST"])
 def invitation_create(request: Request) -> HttpResponse:
     form = InvitationForm(request.POST, actor=request.actor)
-    if submit(form, partial(services.invite_member, by=request.actor)):
-        return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+    if invitation := submit(form, partial(services.invite_member, by=request.actor)):
+        return _to_members(request, f"The invitation was sent to {invitation.email}.")
     return _members_page(request, form)
 
 
 @http.page("members.write", methods=["POST"])
 def invitation_resend(request: Request, invitation_id: UUID) -> HttpResponse:
-    services.resend_invitation(get_object_or_404(Invitation, pk=invitation_id), by=request.actor)
-    return http.redirect(request, http.link(request.organization, "organizations:member-list"))
+    invitation = services.resend_invitation(get_object_or_404(Invitation, pk=invitation_id), by=request.actor)
+    return _to_members(request, f"A new link was sent to {invitation.email}. The old one stopped working.")
 
 
 @http.page("members.write", methods=["POST"])
 def invitation_revoke(request: Request, invitation_id: UUID) -> HttpResponse:
-    services.revoke_invitation(get_object_or_404(Invitation, pk=invitation_id), by=request.actor)
+    invitation = services.revoke_invitation(get_object_or_404(Invitation, pk=invitation_id), by=request.actor)
+    return _to_members(request, f"The invitation of {invitation.email} was revoked.")
+
+
+def _to_members(request: Request, done: str) -> HttpResponse:
+    """The list of members, which tells what was done."""
+    messages.success(request, done)
     return http.redirect(request, http.link(request.organization, "organizations:member-list"))
 
 

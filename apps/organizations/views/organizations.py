@@ -14,7 +14,7 @@ from apps.core import http
 from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
 from apps.organizations import queries, services
-from apps.organizations.forms import AddressCheckForm, OrganizationForm, SecurityForm, TransferForm
+from apps.organizations.forms import AddressCheckForm, OrganizationForm, TransferForm
 from apps.organizations.models import Membership
 
 
@@ -28,14 +28,6 @@ def organization_settings(request: Request) -> HttpResponse:
             _tell_saved(request, moved=changed.slug != slug)
             return http.redirect(request, http.link(changed, "organizations:settings"))
     return _settings_page(request, form=form)
-
-
-@http.page("organization.write", methods=["POST"])
-def security(request: Request) -> HttpResponse:
-    form = SecurityForm(request.POST, row=request.organization)
-    if submit_edit(form, partial(services.update_organization, request.organization, by=request.actor)):
-        return http.redirect(request, http.link(request.organization, "organizations:settings"))
-    return _settings_page(request, security_form=form)
 
 
 @http.page("organization.transfer", methods=["POST"])
@@ -75,8 +67,8 @@ def _settings_page(request: Request, **forms: object) -> HttpResponse:
     request.organization.refresh_from_db()
     context = {
         "form": OrganizationForm(row=request.organization),
-        "security_form": SecurityForm(row=request.organization),
         "transfer_form": _transfer_form(request),
+        "is_only_owner": queries.is_only_owner(request.membership),
         **forms,
     }
     wrong = any(getattr(form, "errors", None) for form in forms.values())
