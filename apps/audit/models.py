@@ -40,8 +40,18 @@ class AuditEntry(tenancy.TenantModel):
 def _told(value: Any) -> str:
     match value:
         case [before, after]:
-            return f"{before} → {after}"
+            return f"{_in_words(before)} → {_in_words(after)}"
+        case _:
+            return _in_words(value)
+
+
+def _in_words(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case None | [] | "":
+            return "none"
         case list():
-            return ", ".join(map(str, value))
+            return ", ".join(map(_in_words, value))
         case _:
             return str(value)

@@ -81,11 +81,15 @@ def format_relative(at: datetime, now: datetime) -> str:
     distance = abs(seconds)
     if distance < 10:
         return "just now"
-    if distance >= 30 * 86_400:
+    if distance > 30 * 86_400:
         return f"{at.day} {at:%b %Y}"
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
-        if distance >= size:
-            amount = int(distance // size)
+        if amount := int(distance // size) if seconds > 0 else _whole(distance / size):
             text = f"{amount} {unit}{'' if amount == 1 else 's'}"
             return f"{text} ago" if seconds > 0 else f"in {text}"
     return "just now"
+
+
+def _whole(amount: float) -> int:
+    """The nearest whole number, so that what ends in seven days says so a moment later; below one, zero."""
+    return round(amount) if amount >= 0.99 else 0

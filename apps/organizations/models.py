@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from apps.core import tenancy
@@ -100,7 +101,7 @@ class Project(tenancy.TenantModel):
 
     class Meta(tenancy.TenantModel.Meta):
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["organization", "name"], name="organizations_project_name")]
+        constraints = [models.UniqueConstraint("organization", Lower("name"), name="organizations_project_name_ci")]
 
     def __str__(self) -> str:
         return self.name

@@ -98,6 +98,11 @@ def test_a_share_is_a_percentage() -> None:
         (timedelta(days=29), "29 days ago"),
         (timedelta(days=90), "2 Dec 2025"),
         (-timedelta(hours=2), "in 2 hours"),
+        (timedelta(seconds=2) - timedelta(days=7), "in 7 days"),
+        (timedelta(seconds=2) - timedelta(days=30), "in 30 days"),
+        (-timedelta(days=6, hours=8), "in 6 days"),
+        (-timedelta(hours=20), "in 20 hours"),
+        (timedelta(seconds=2) - timedelta(days=1), "in 1 day"),
     ],
 )
 def test_times_are_told_relative_to_now(ago: timedelta, text: str) -> None:

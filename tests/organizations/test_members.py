@@ -326,3 +326,16 @@ def test_the_page_tells_the_table_of_roles_in_words(as_viewer: Client) -> None:
     assert rows["predictions"] == ["ask for", "ask for", "ask for", "", ""]
     page = as_viewer.get("/o/acme/settings/members/").content.decode()
     assert all(escape(area.description[1:]) in page for area in role_table.areas())
+
+
+def test_whose_role_changed_is_told_by_mail(
+    in_acme: Any, viewer: Any, actor: Actor, mailoutbox: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        services.change_role(of(viewer), "developer", by=actor)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.transfer_ownership(of(viewer), by=actor)
+    assert [message.to for message in mailoutbox] == [[viewer.email]] * 2
+    assert mailoutbox[0].subject.endswith("Your role in Acme is Developer now")
+    assert "owner@acme.test changed your role" in mailoutbox[0].body
+    assert mailoutbox[1].subject.endswith("Your role in Acme is Owner now")

@@ -16,7 +16,7 @@ from apps.datasets import services as datasets
 from apps.datasets.models import Dataset
 from apps.deployments import services as deployments
 from apps.deployments.models import Deployment
-from apps.organizations import labels, services
+from apps.organizations import errors, labels, services
 from apps.organizations.models import Project
 from apps.registry.models import Model
 from apps.training import services as training
@@ -280,3 +280,9 @@ def queries(browser: Any, path: str) -> int:
     with CaptureQueriesContext(connection) as asked:
         assert browser.get(path).status_code == 200
     return len(asked)
+
+
+def test_a_name_is_taken_in_other_letters_too(project: Project, actor: Any) -> None:
+    with pytest.raises(errors.ProjectNameTaken):
+        services.create_project("cHURN", by=actor)
+    assert services.update_project(project, name="CHURN", by=actor).name == "CHURN"

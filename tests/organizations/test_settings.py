@@ -13,7 +13,7 @@ from apps.audit.models import AuditEntry
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.errors import NotFound, PermissionMissing
-from apps.organizations import errors, services
+from apps.organizations import errors, services, time_zones
 from apps.organizations.models import Membership, Organization
 from tests.conftest import actor_of
 
@@ -209,3 +209,10 @@ def test_handing_over_while_the_heir_leaves_ends_with_an_owner(acme: Any, owner:
     with tenancy.scope(acme.pk):
         assert Membership.objects.filter(role="owner").exists()
     assert Organization.objects.filter(pk=acme.pk).exists()
+
+
+def test_each_place_is_offered_once_and_by_its_present_name() -> None:
+    offered = [name for _, zones in time_zones.choices() for name, _ in zones]
+    assert {"UTC", "Europe/Istanbul", "Europe/Oslo", "Asia/Kolkata"} <= set(offered)
+    assert not {"Asia/Istanbul", "Asia/Calcutta", "America/Buenos_Aires", "Europe/Belfast"} & set(offered)
+    assert time_zones.exists("Asia/Calcutta")

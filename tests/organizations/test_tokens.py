@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.utils import timezone
 
 from apps.audit.models import AuditEntry
@@ -393,3 +395,15 @@ def test_a_token_made_while_its_person_is_removed_is_refused(acme: Any, develope
         with pytest.raises(errors.MembershipNeeded):
             made.result()
         assert not ApiToken.objects.exists()
+
+
+def test_the_form_tells_all_that_is_wrong_at_once(as_owner: Client, acme: Any) -> None:
+    refused = as_owner.post("/o/acme/settings/tokens/new/", {"lifetime": "date", "allowed_networks": "home"})
+    wrong = set(refused.context["form"].errors)
+    assert wrong == {"name", "kind", "scopes", "expires_at", "allowed_networks"}
+    assert "<code>home</code> is no network" in refused.content.decode()
+
+
+def test_the_form_words_what_is_neither_read_nor_write(as_owner: Client, acme: Any) -> None:
+    page = as_owner.get("/o/acme/settings/tokens/new/").content.decode()
+    assert re.search(r'value="organization.transfer"[^>]*>hand over<', page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -29,4 +30,14 @@ def test_the_trail_filters_by_who_and_what(as_owner: Any, in_acme: Any, actor: A
 
 def test_lists_and_single_values_are_told_as_they_are() -> None:
     entry = AuditEntry(changes={"scopes": ["a", "b", "c"], "name": "ci", "is_on": [True, False]})
-    assert entry.told_changes == [("scopes", "a, b, c"), ("name", "ci"), ("is on", "True → False")]
+    assert entry.told_changes == [("scopes", "a, b, c"), ("name", "ci"), ("is on", "yes → no")]
+
+
+def test_lists_and_nothing_are_told_in_words() -> None:
+    entry = AuditEntry(changes={"networks": [["10.0.0.0/8"], ["127.0.0.1/32", "::1/128"]], "ends": [None, []]})
+    assert entry.told_changes == [("networks", "10.0.0.0/8 → 127.0.0.1/32, ::1/128"), ("ends", "none → none")]
+
+
+def test_the_trail_stands_below_settings_in_the_navigation(as_owner: Any, acme: Any) -> None:
+    page = as_owner.get("/o/acme/trail/").content.decode()
+    assert re.search(r'href="/o/acme/settings/"[^>]*aria-current', page)

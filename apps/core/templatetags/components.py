@@ -104,7 +104,15 @@ def menu_item(label: str, href: str = "", icon: str = "", **attributes: Any) -> 
 
 @register.simple_block_tag(takes_context=True)
 def confirm_dialog(
-    context: Context, content: str, *, id: str, title: str, action: str, submit: str = "Confirm", name: str = ""
+    context: Context,
+    content: str,
+    *,
+    id: str,
+    title: str,
+    action: str,
+    submit: str = "Confirm",
+    name: str = "",
+    variant: str = "primary",
 ) -> SafeString:
     """A dialog that posts to `action`; with `name` it is destructive and asks for that name (sent as `confirmation`).
 
@@ -118,6 +126,7 @@ def confirm_dialog(
         action=action,
         submit=submit,
         name=name,
+        variant="danger" if name else variant,
         pattern=_literal_pattern(name),
         csrf_token=context.get("csrf_token"),
     )
@@ -225,9 +234,12 @@ def error_message(status: int, detail: str = "", request_id: str = "", back_url:
 
 
 @register.simple_block_tag
-def table(content: str, label: str) -> SafeString:
-    """A table with a sticky header; the content is `<thead>` and `<tbody>`."""
-    return _render("table", content=content, label=label)
+def table(content: str, label: str, stacked: bool = False) -> SafeString:
+    """A table with a sticky header; the content is `<thead>` and `<tbody>`.
+
+    `stacked` puts a row's cells below each other where the screen is narrow: for cells that need no heading.
+    """
+    return _render("table", content=content, label=label, stacked=stacked)
 
 
 @register.inclusion_tag("core/components/column.html", takes_context=True)

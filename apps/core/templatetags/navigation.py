@@ -17,17 +17,20 @@ register = template.Library()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One place in the navigation. `keys` are pressed one after the other; `permission` empty: for every member."""
+    """One place in the navigation. `keys` are pressed one after the other; `permission` empty: for every member.
+
+    `areas` are the apps whose pages stand below it, beside its own.
+    """
 
     label: str
     icon: str
     url_name: str
     permission: str
     keys: str
+    areas: tuple[str, ...] = ()
 
-    @property
-    def area(self) -> str:
-        return self.url_name.partition(":")[0]
+    def holds(self, area: str) -> bool:
+        return area in (self.url_name.partition(":")[0], *self.areas)
 
 
 GROUPS = (
@@ -43,7 +46,7 @@ GROUPS = (
         Entry("Usage", "gauge", "usage:usage", "usage.read", "g u"),
         Entry("Jobs", "list-checks", "jobs:job-list", "jobs.read", "g j"),
     ),
-    (Entry("Settings", "settings", "organizations:settings", "", "g s"),),
+    (Entry("Settings", "settings", "organizations:settings", "", "g s", areas=("audit",)),),
 )
 
 
@@ -70,7 +73,7 @@ def _place(request: Request, entry: Entry) -> Place | None:
     except NoReverseMatch:
         return None
     match = request.resolver_match
-    return Place(entry, url, is_current=match is not None and match.app_name == entry.area)
+    return Place(entry, url, is_current=match is not None and entry.holds(match.app_name))
 
 
 def home_of(organization: Any) -> str:

@@ -10,9 +10,12 @@ from django import forms
 from django.utils import timezone
 
 from apps.core.actors import Actor
+from apps.core.errors import DomainError
 from apps.core.forms import EditForm
+from apps.organizations import networks
 from apps.organizations.enums import TokenKind
 from apps.organizations.permissions import AREAS, TABLE
+from apps.organizations.role_table import VERBS
 
 DAYS = ("7", "30", "90", "365")
 ON_A_DATE = "date"
@@ -55,6 +58,13 @@ class NetworksField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         return (super().to_python(value) or "").replace(",", " ").split()
 
+    def clean(self, value: Any) -> list[str]:
+        """Refused here already, so that it is told together with what is wrong elsewhere in the form."""
+        try:
+            return networks.normalised(super().clean(value))
+        except DomainError as error:
+            raise forms.ValidationError(error.message) from None
+
 
 class TokenForm(forms.Form):
     """A new token of `actor`. Dates end in `zone`."""
@@ -69,7 +79,7 @@ class TokenForm(forms.Form):
         label="Last day",
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text="For “on a date”; a year from now at most.",
+        help_text="A year from now at most.",
     )
     allowed_networks = NetworksField()
 
@@ -124,7 +134,7 @@ class RotationForm(forms.Form):
 def _grid_row(area: str, note: str, offered: Sequence[str]) -> GridRow:
     actions = [permission.partition(".")[2] for permission in offered if permission.startswith(f"{area}.")]
     cells = [[(f"{area}.{action}", "")] if action in actions else [] for action in ("read", "write")]
-    others = [(f"{area}.{action}", action) for action in actions if action not in ("read", "write")]
+    others = [(f"{area}.{action}", VERBS[action]) for action in actions if action not in ("read", "write")]
     return GridRow(area.replace("_", " ").capitalize(), note, [*cells, others])
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import transaction
+from django.urls import reverse
 
+from apps.accounts import mail
 from apps.accounts.jwt import families
 from apps.core import live, snapshots
 from apps.core.actors import Actor
@@ -11,7 +14,7 @@ from apps.core.errors import PermissionMissing
 from apps.organizations import errors, queries
 from apps.organizations.enums import Role
 from apps.organizations.models import Membership
-from apps.organizations.permissions import permissions_of
+from apps.organizations.permissions import ROLES, permissions_of
 from apps.organizations.services.trail import tell
 
 
@@ -78,7 +81,16 @@ def _with_role(membership: Membership, role: str, by: Actor) -> Membership:
     membership.save(update_fields=["role"])
     tell(by, "member.role_changed", membership, {"email": membership.user.email, "role": [before, role]})
     _show_everywhere(membership)
+    if membership.user_id != by.user_id:
+        _tell_by_mail(membership, by)
     return membership
+
+
+def _tell_by_mail(membership: Membership, by: Actor) -> None:
+    words = ROLES[Role(membership.role)]
+    link = f"{settings.PUBLIC_URL}{reverse('console:home', args=[membership.organization.slug])}"
+    context = {"membership": membership, "by": by.label, "words": words, "link": link}
+    mail.send("organizations/email/role_changed", membership.user.email, context)
 
 
 def _end(membership: Membership, action: str, by: Actor) -> None:

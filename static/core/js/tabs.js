@@ -49,3 +49,6 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("htmx:load", restore);
 restore();
+for (const current of document.querySelectorAll(".tabs [aria-current]")) {
+  current.scrollIntoView({ block: "nearest", inline: "center" });
+}
