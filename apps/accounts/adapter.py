@@ -1,12 +1,15 @@
-"""How allauth signs people up and in: the e-mail is the login, and every rule here holds for pages and API alike."""
+"""How allauth signs people up and in: the email is the login, and every rule here holds for pages and API alike."""
 
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.core.internal import ratelimit
 from django.conf import settings
@@ -14,11 +17,12 @@ from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps.accounts import mail, services
+from apps.accounts import devices, mail, services
 from apps.accounts.models import User
 from apps.core import live
 
 DEFAULT_WAIT_S = 60
+PROOFS = {"password", "mfa"}  # those that are asked for once more; an account elsewhere is none of them
 
 
 def longest_wait_s(action: str) -> int:
@@ -37,7 +41,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def error_messages(self) -> dict[str, Any]:
         wait = in_words(longest_wait_s("login_failed"))
         text = f"These were too many failed tries. Wait {wait}, or reset your password, then try again."
-        mismatch = "The address or the password is wrong, or the address is not confirmed: then look into your mail."
+        mismatch = "The address or the password is wrong, or the address is not confirmed: then check your mail."
         own = {"too_many_login_attempts": text, "email_password_mismatch": mismatch}
         return {**DefaultAccountAdapter.error_messages, **own}
 
@@ -60,7 +64,8 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> EmailMultiAlternatives:
         """The mail with links to PUBLIC_URL: the Host header that a link was built from is the client's to choose."""
         links = {name: _public(value) for name, value in context.items() if name.endswith("_url")}
-        return mail.render(template_prefix, email, {**context, **links})
+        browser = {"browser": devices.device(context.get("user_agent", ""))}
+        return mail.render(template_prefix, email, {**context, **links, **browser})
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         mail.send_on_commit(self.render_mail(template_prefix, email, context))
@@ -86,6 +91,17 @@ class AccountAdapter(DefaultAccountAdapter):
         words = {"mfa_reauthenticate": "Use a code", "mfa_reauthenticate:webauthn": "Use a passkey"}
         methods = super().get_reauthentication_methods(user)
         return [{**method, "description": words.get(method["id"], method["description"])} for method in methods]
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Whoever has just signed in is not asked again, but for another address: it would take the account away."""
+        if app != "allauth.account" and self._has_just_signed_in():
+            return False
+        return super().is_reauthentication_required(app=app, **kwargs)
+
+    def _has_just_signed_in(self) -> bool:
+        proofs = get_authentication_records(self.request, self.request.user)
+        own = [proof["at"] for proof in proofs if proof["method"] in PROOFS]
+        return bool(own) and time.time() - max(own) < app_settings.REAUTHENTICATION_TIMEOUT
 
     def logout(self, request: HttpRequest) -> None:
         user_id = request.user.pk

@@ -70,6 +70,23 @@ class ResetPasswordForm(allauth.ResetPasswordForm):
         return email
 
 
+class SentenceCase(forms.Form):
+    """Labels as everywhere here: only their first letter is a capital."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = str(field.label).capitalize()
+
+
+class ChangePasswordForm(SentenceCase, allauth.ChangePasswordForm):
+    pass
+
+
+class ResetPasswordKeyForm(SentenceCase, allauth.ResetPasswordKeyForm):
+    pass
+
+
 class ProfileForm(forms.ModelForm):
     class Meta:
         model = User

@@ -5,6 +5,9 @@ The pages of allauth.mfa and the API ask here, so that a code is spent once, whi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from uuid import UUID
+
 import structlog
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.core import context
@@ -28,11 +31,24 @@ TOTP, RECOVERY_CODES, WEBAUTHN = (
     Authenticator.Type.WEBAUTHN,
 )
 FEW_CODES = 3
+WANTED_PAGE = "page_behind_second_factor"  # in the session: where somebody was going who must set one up first
 
 
 def is_enabled(user: User) -> bool:
     """Whether signing in takes more than the password."""
-    return Authenticator.objects.filter(user=user, type__in=[TOTP, WEBAUTHN]).exists()
+    return bool(holders([user.pk]))
+
+
+def holders(user_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of the people who have a second factor."""
+    factors = Authenticator.objects.filter(user__in=list(user_ids), type__in=[TOTP, WEBAUTHN])
+    return set(factors.values_list("user_id", flat=True))
+
+
+def is_last(authenticator: Authenticator) -> bool:
+    """Whether signing in takes the password alone without it."""
+    others = Authenticator.objects.filter(user=authenticator.user_id, type__in=[TOTP, WEBAUTHN])
+    return not others.exclude(pk=authenticator.pk).exists()
 
 
 def check_code(user: User, code: str) -> bool:

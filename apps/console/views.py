@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 
 from allauth.account.decorators import reauthentication_required
+from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -59,6 +60,7 @@ def _delete_account(request: Request) -> HttpResponse:
         raise ConfirmationMismatch(name=request.user.email)
     delete_account(request.user, by=organizations.actor_for_person(request.user, request))
     logout(request)
+    messages.success(request, "Your account is deleted.")
     return redirect("account_login")
 
 

@@ -60,6 +60,22 @@ class TestProfile:
         assert 'class="tab" href="/accounts/sessions/" aria-current="page"' in page
 
 
+@pytest.mark.django_db
+class TestWords:
+    def test_labels_have_one_capital(self, person: Any, client: Client) -> None:
+        client.force_login(person)
+        page = client.get("/accounts/password/change/").content.decode()
+        for label in ("Current password", "New password", "New password (again)"):
+            assert f">{label}</label>" in page
+
+    def test_only_the_operator_is_told_how_github_is_set_up(self, person: Any, client: Client) -> None:
+        client.force_login(person)
+        assert "GITHUB_CLIENT_ID" not in client.get("/accounts/3rdparty/").content.decode()
+        person.is_staff = True
+        person.save()
+        assert "GITHUB_CLIENT_ID" in client.get("/accounts/3rdparty/").content.decode()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with launched() as started:

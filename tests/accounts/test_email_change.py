@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal import auth as totp
 from django.core.cache import cache
 from django.test import Client
 
-from apps.accounts import services
+from apps.accounts import second_factor, services
 from tests.accounts.browsers import is_signed_in, link_in, mails_to, path_of, prove, sign_in
 from tests.factories.people import PASSWORD, UserFactory
 
@@ -131,3 +132,66 @@ def test_an_address_that_somebody_else_only_asked_for_signs_up(browser: Client, 
     assert is_signed_in(owner)
     assert EmailAddress.objects.get(email=NEW).user != person
     assert confirm(browser, NEW).status_code == 404
+
+
+# With two-factor
+
+
+@pytest.fixture
+def protected(browser: Client, person: Any) -> Client:
+    totp.TOTP.activate(person, totp.generate_totp_secret())
+    return browser
+
+
+def test_two_factor_does_not_stand_in_the_way(protected: Client, person: Any) -> None:
+    ask_for(protected, NEW)
+    confirm(protected, NEW)
+    person.refresh_from_db()
+    assert person.email == NEW
+    assert second_factor.is_enabled(person)
+
+
+def test_while_a_change_waits_two_factor_is_set_up_and_its_mail_goes_to_the_old_address(
+    browser: Client, person: Any
+) -> None:
+    ask_for(browser, NEW)
+    app = browser.get("/accounts/2fa/totp/activate/").context["form"]
+    step = max(totp.yield_hotp_counters_from_time()) - 1
+    code = totp.format_hotp_value(totp.hotp_value(app.secret, step))
+    browser.post("/accounts/2fa/totp/activate/", {"code": code})
+    assert second_factor.is_enabled(person)
+    assert "Authenticator app added" in mails_to(OLD)[-1].subject
+    assert len(mails_to(NEW)) == 1
+
+
+def test_s8_with_two_factor_an_unproven_address_opens_nothing_either(protected: Client, person: Any) -> None:
+    ask_for(protected, NEW)
+    stranger = Client()
+    page = sign_in(stranger, NEW).content.decode()
+    assert "The address or the password is wrong" in page
+    assert "Second step" not in stranger.get("/accounts/2fa/authenticate/", follow=True).content.decode()
+    body = {"email": NEW, "password": PASSWORD}
+    assert stranger.post("/api/v1/auth/token/", body, "application/json").json()["code"] == "credentials_wrong"
+    stranger.post("/accounts/password/reset/", {"email": NEW})
+    assert "There is no account" in mails_to(NEW)[-1].subject
+
+
+def test_s8_two_factor_keeps_an_unproven_address_from_nobody(protected: Client, person: Any) -> None:
+    ask_for(protected, NEW)
+    cache.clear()
+    newcomer = Client()
+    newcomer.post("/accounts/signup/", {"email": NEW, "password1": "another horse battery"})
+    newcomer.post(path_of(link_in(mails_to(NEW)[-1])))
+    assert is_signed_in(newcomer)
+    assert confirm(protected, NEW).status_code == 404
+
+
+def test_the_old_address_is_told_what_helps_when_it_was_somebody_else(browser: Client) -> None:
+    ask_for(browser, NEW)
+    confirm(browser, NEW)
+    old, new = (mails_to(email)[-1].body for email in (OLD, NEW))
+    for body in (old, new):
+        assert "tell the operator" in body
+        assert "reset your password" not in body
+    assert "cannot be reset by this address" in old
+    assert "cannot be reset by this address" not in new

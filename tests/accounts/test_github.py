@@ -248,7 +248,7 @@ def test_somebody_signed_in_connects_and_then_signs_in_with_it(
 
 
 def test_connecting_asks_who_one_is(github: GitHub, owner: Any, client: Client) -> None:
-    client.post("/accounts/login/", {"login": owner.email, "password": PASSWORD})
+    client.force_login(owner)
     answer = go_through(client, "connect")
     assert answer["Location"].startswith("/accounts/reauthenticate/")
     assert not SocialAccount.objects.exists()

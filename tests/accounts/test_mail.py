@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps.accounts import mail, services
 from apps.accounts.models import KeptMail, User
 from tests.accounts.browsers import is_signed_in, link_in, mails_to, path_of, sign_in
-from tests.factories.people import UserFactory
+from tests.factories.people import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "console"])
 
@@ -117,7 +117,9 @@ def test_the_link_resets_the_password_once_and_logs_out_everywhere(client: Clien
     ask_for_reset(client, person.email)
     page = client.get(path_of(link_in(mails_to(person.email)[0])), follow=True)
     form = {"password1": "another horse battery", "password2": "another horse battery"}
-    client.post(page.redirect_chain[-1][0], form)
+    done = client.post(page.redirect_chain[-1][0], form, follow=True).content.decode()
+    assert "Every browser was logged out." in done
+    assert "Every other browser" not in done
     assert signed_in.get("/accounts/profile/").status_code == 302
     assert not is_signed_in(client)
     sign_in(client, person.email, "another horse battery")
@@ -125,6 +127,24 @@ def test_the_link_resets_the_password_once_and_logs_out_everywhere(client: Clien
     again = Client().get(path_of(link_in(mails_to(person.email)[0])), follow=True)
     assert "does not work any more" in again.content.decode()
     assert "was reset" in mails_to(person.email)[1].subject
+
+
+def test_a_mail_about_a_change_names_the_browser_in_words(client: Client) -> None:
+    person = UserFactory()
+    sign_in(client, person.email)
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+    body = {"oldpassword": PASSWORD, "password1": "another horse battery", "password2": "another horse battery"}
+    client.post("/accounts/password/change/", body, headers={"User-Agent": agent})
+    text = mails_to(person.email)[0].body
+    assert "with Firefox on Linux." in text
+    assert "Mozilla" not in text
+
+
+def test_a_reset_says_how_long_its_link_works(client: Client) -> None:
+    person = UserFactory()
+    ask_for_reset(client, person.email)
+    assert "for three days" in mails_to(person.email)[0].body
+    assert timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT) == timedelta(days=3)
 
 
 def test_s3_without_a_server_the_operator_reads_the_mail_and_a_dump_does_not(kept_mails: None, client: Client) -> None:

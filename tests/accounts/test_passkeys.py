@@ -79,8 +79,6 @@ class Device:
 
     def add_passkey(self, name: str, *, alone: bool) -> None:
         self.open("/accounts/2fa/webauthn/add/")
-        self.page.locator("input[name=password]").fill(PASSWORD)
-        self.page.get_by_role("button", name="Continue").click()
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Sign in with it alone").set_checked(alone)
         self.page.get_by_role("button", name="Add a passkey").click()
@@ -185,7 +183,7 @@ def test_a_passkey_confirms_who_one_is(device: Device, owner: Any) -> None:
     device.open("/accounts/login/")
     device.page.get_by_role("button", name="Sign in with a passkey").click()
     device.arrive()
-    device.open("/accounts/2fa/recovery-codes/generate/")
+    device.open("/accounts/reauthenticate/?next=/accounts/2fa/recovery-codes/generate/")
     device.page.get_by_role("link", name="Use a passkey").click()
     device.page.get_by_role("button", name="Use a passkey").click()
     expect(device.page.get_by_role("heading", name="Make new recovery codes?")).to_be_visible()
@@ -213,16 +211,19 @@ def test_an_answer_that_was_recorded_signs_in_nobody(device: Device, owner: Any)
 def test_on_an_ip_address_the_page_says_where_passkeys_work(device: Device, owner: Any) -> None:
     device.url = device.url.replace("localhost", "127.0.0.1")
     device.open("/accounts/login/")
+    expect(device.page.get_by_text("this opens localhost:")).to_be_visible()
     device.page.get_by_role("link", name="Sign in with a passkey").click()
     device.page.wait_for_url("http://localhost:*/accounts/login/")
     device.sign_in(owner)
-    device.open("/accounts/2fa/webauthn/add/")
-    device.page.locator("input[name=password]").fill(PASSWORD)
-    device.page.get_by_role("button", name="Continue").click()
-    expect(device.page.get_by_text("Passkeys do not work at this address")).to_be_visible()
-    link = device.page.get_by_role("link", name="Open this page where they work")
-    assert str(link.get_attribute("href")).endswith("/accounts/2fa/webauthn/add/")
-    assert str(link.get_attribute("href")).startswith("http://localhost:")
+    for path in ("/accounts/2fa/", "/accounts/2fa/webauthn/", "/accounts/2fa/webauthn/add/"):
+        device.open(path)
+        expect(device.page.get_by_text("Passkeys do not work at this address")).to_be_visible()
+        expect(device.page.get_by_role("link", name="Add a passkey")).to_have_count(0)
+        link = device.page.get_by_role("link", name="Open this page where they work")
+        assert str(link.get_attribute("href")).endswith(path)
+        assert str(link.get_attribute("href")).startswith("http://localhost:")
+    device.page.get_by_role("link", name="Cancel").click()
+    device.arrive("/accounts/2fa/")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,11 @@ import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from allauth.socialaccount.models import SocialAccount
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from apps.accounts import second_factor
 from tests.accounts.test_passkeys import Device
 from tests.browsing import judge, launched
-from tests.factories.people import PASSWORD
 from tests.stand_ins import github as stand_in
 from tests.stand_ins.github import GitHub
 
@@ -49,11 +48,6 @@ def device(browser: Browser, live_server: Any, acme: Any, github: GitHub) -> Ite
     device.page.context.close()
 
 
-def confirm(page: Page) -> None:
-    page.locator("input[name=password]").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-
-
 def current_code(secret: str, later: int = 0) -> str:
     step = max(totp.yield_hotp_counters_from_time()) - 1 + later
     return totp.format_hotp_value(totp.hotp_value(secret, step))
@@ -64,7 +58,6 @@ def test_an_app_is_set_up_and_asked_for(device: Device, owner: Any, tmp_path: Pa
     device.sign_in(owner)
     device.open("/accounts/2fa/")
     page.get_by_role("link", name="Set up an app").click()
-    confirm(page)
     assert page.locator(".qr").evaluate("image => image.complete && image.naturalWidth > 0")
     secret = str(page.locator("[data-copy-source]").text_content())
     page.get_by_label("Code the app shows now").fill("000")
@@ -98,7 +91,6 @@ def test_an_app_is_set_up_and_asked_for(device: Device, owner: Any, tmp_path: Pa
 def test_the_code_that_set_an_app_up_signs_nobody_in(device: Device, owner: Any) -> None:
     device.sign_in(owner)
     device.open("/accounts/2fa/totp/activate/")
-    confirm(device.page)
     secret = str(device.page.locator("[data-copy-source]").text_content())
     code = current_code(secret)
     device.page.get_by_label("Code the app shows now").fill(code)
@@ -139,10 +131,8 @@ def test_every_page_is_accessible_and_fits(
     look("empty", "/accounts/2fa/")
     look("no-passkeys", "/accounts/2fa/webauthn/")
     look("not-connected", "/accounts/3rdparty/")
-    device.open("/accounts/2fa/totp/activate/")
-    look("confirm-by-password")
-    confirm(page)
-    look("activate")
+    look("confirm-by-password", "/accounts/reauthenticate/")
+    look("activate", "/accounts/2fa/totp/activate/")
     secret = str(page.locator("[data-copy-source]").text_content())
     page.get_by_role("button", name="Turn on").click()
     look("activate-refused")

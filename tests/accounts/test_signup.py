@@ -71,7 +71,7 @@ def test_the_link_alone_lets_nobody_in_who_did_not_sign_up(client: Client) -> No
 
 def test_the_right_password_is_not_enough_before_the_address_is_proven(client: Client) -> None:
     UserFactory(email=NEW, proven=False)
-    assert "look into your mail" in sign_in(client, NEW).content.decode()
+    assert "check your mail" in sign_in(client, NEW).content.decode()
     assert not is_signed_in(client)
     (message,) = mails_to(NEW)
     client.post(path_of(link_in(message)))

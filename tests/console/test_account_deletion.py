@@ -55,6 +55,7 @@ def test_a_typed_address_ends_the_account_and_all_that_signs_it_in(
     assert User.objects.filter(pk=viewer.pk).exists()
     with django_capture_on_commit_callbacks(execute=True):
         assert browser.post(ADDRESS, {"confirmation": viewer.email})["Location"] == "/accounts/login/"
+    assert "Your account is deleted." in browser.get("/accounts/login/").content.decode()
     assert not User.objects.filter(pk=viewer.pk).exists()
     assert not Session.objects.filter(user_id=viewer.pk).exists()
     assert not RefreshFamily.objects.filter(user_id=viewer.pk).exists()

@@ -6,7 +6,7 @@ class CredentialsWrong(DomainError):
 
     code = "credentials_wrong"
     status = 401
-    detail = "The e-mail or the password is wrong, or the e-mail has not been verified yet."
+    detail = "The email or the password is wrong, or the email has not been verified yet."
     headers = {"WWW-Authenticate": 'Bearer realm="modelyard"'}
 
 

@@ -1,4 +1,4 @@
-"""Who signs in by the API: e-mail, password and second factor, counted together with the sign-in page.
+"""Who signs in by the API: email, password and second factor, counted together with the sign-in page.
 
 The request is handed on because allauth's limits count by its address.
 """

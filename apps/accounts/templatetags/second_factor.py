@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from allauth.mfa.models import Authenticator
 from django import template
 from django.db.models import QuerySet
@@ -24,6 +26,11 @@ def passkeys_elsewhere(context: Context) -> str:
     return passkeys.same_page_elsewhere(context["request"])
 
 
+@register.filter
+def host_of(url: str) -> str:
+    return urlsplit(url).netloc
+
+
 @register.simple_tag
 def passkeys_of(user: User) -> QuerySet[Authenticator]:
     return Authenticator.objects.filter(user=user, type=second_factor.WEBAUTHN).order_by("created_at")
@@ -32,3 +39,15 @@ def passkeys_of(user: User) -> QuerySet[Authenticator]:
 @register.filter
 def is_few(codes_left: int) -> bool:
     return codes_left <= second_factor.FEW_CODES
+
+
+@register.filter
+def is_last_factor(authenticator: Authenticator) -> bool:
+    """Whether signing in takes the password alone without it."""
+    return second_factor.is_last(authenticator)
+
+
+@register.simple_tag(takes_context=True)
+def page_behind_second_factor(context: Context) -> str:
+    """The page that was asked for before a second factor was set up; told once."""
+    return context["request"].session.pop(second_factor.WANTED_PAGE, "")
