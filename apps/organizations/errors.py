@@ -7,6 +7,18 @@ class OrganizationHeaderNeeded(DomainError):
     detail = "You belong to several organizations. Name one in the header `Modelyard-Organization: <slug>`."
 
 
+class OrganizationNotYours(DomainError):
+    code = "organization_not_yours"
+    status = 404
+    detail = "You belong to no organization with the address that the header `Modelyard-Organization` names."
+
+
+class OrganizationMissing(DomainError):
+    code = "organization_missing"
+    status = 404
+    detail = "You belong to no organization yet. Found one, or accept an invitation, then call again."
+
+
 class PersonalCallNeeded(DomainError):
     code = "personal_call_needed"
     status = 403

@@ -10,12 +10,14 @@ from typing import Any
 import structlog
 from django.http import HttpResponse
 
+from apps.accounts import second_factor
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.errors import DomainError
 from apps.core.http import Request
 from apps.core.refusals import refusal
 from apps.organizations import callers, queries
+from apps.organizations.errors import SecondFactorRequired
 from apps.organizations.models import Organization
 
 GetResponse = Callable[[Request], HttpResponse]
@@ -35,6 +37,12 @@ def _as(request: Request, organization: Organization | None, actor: Actor, get_r
         return get_response(request)
 
 
+def _remember_page(request: Request) -> None:
+    """Where the person goes on once the second factor is set up."""
+    if request.method == "GET" and not request.htmx:
+        request.session[second_factor.WANTED_PAGE] = request.get_full_path()
+
+
 class TenantMiddleware:
     """Pages under `/o/<slug>/`. An organization one does not belong to looks like one that does not exist."""
 
@@ -48,6 +56,9 @@ class TenantMiddleware:
         try:
             membership = queries.membership_in(request.user, found.group(1))
             actor = queries.actor_for_member(membership, request.user, request)
+        except SecondFactorRequired as error:
+            _remember_page(request)
+            return refusal(request, error)
         except DomainError as error:
             return refusal(request, error)
         request.membership = membership

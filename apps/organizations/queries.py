@@ -12,10 +12,16 @@ from apps.accounts import second_factor
 from apps.accounts.models import User
 from apps.core import tenancy, tokens
 from apps.core.actors import Actor
-from apps.core.errors import NotAuthenticated, NotFound
+from apps.core.errors import DomainError, NotAuthenticated, NotFound
 from apps.core.http import Request
 from apps.organizations.enums import Role, TokenKind
-from apps.organizations.errors import OrganizationHeaderNeeded, PersonNeeded, SecondFactorRequired
+from apps.organizations.errors import (
+    OrganizationHeaderNeeded,
+    OrganizationMissing,
+    OrganizationNotYours,
+    PersonNeeded,
+    SecondFactorRequired,
+)
 from apps.organizations.models import ApiToken, Membership, Organization
 from apps.organizations.permissions import permissions_of
 from apps.organizations.querysets import ApiTokenQuerySet
@@ -45,10 +51,14 @@ def memberships_of(user: User) -> list[Membership]:
 
 def membership_in(user: User, slug: str) -> Membership:
     """The person's membership in the organization at `slug`; `NotFound` for anybody else's."""
-    for membership in memberships_of(user):
+    return _named(memberships_of(user), slug, NotFound)
+
+
+def _named(memberships: list[Membership], slug: str, refusal: type[DomainError]) -> Membership:
+    for membership in memberships:
         if membership.organization.slug == slug:
             return membership
-    raise NotFound
+    raise refusal
 
 
 def owned_alone(user: User) -> list[Organization]:
@@ -98,7 +108,7 @@ def require_second_factor(membership: Membership) -> None:
     """Raises `SecondFactorRequired` where the organization asks for one that the person has not."""
     organization = membership.organization
     if organization.requires_second_factor and not second_factor.is_enabled(membership.user):
-        raise SecondFactorRequired(organization=organization.name)
+        raise SecondFactorRequired(organization=organization.name, slug=organization.slug)
 
 
 def actor_for_member(membership: Membership, user: User, request: Request) -> Actor:
@@ -190,12 +200,15 @@ def actor_for_token(token: ApiToken, request: Request) -> Actor:
 
 
 def membership_for_api(user: User, slug: str | None) -> Membership:
-    """The organization that a signed-in person's API call is for."""
-    if slug:
-        return membership_in(user, slug)
+    """The organization that a signed-in person's API call is for.
+
+    Raises `OrganizationNotYours`, `OrganizationMissing`, `OrganizationHeaderNeeded`.
+    """
     memberships = memberships_of(user)
+    if slug:
+        return _named(memberships, slug, OrganizationNotYours)
     if not memberships:
-        raise NotFound
+        raise OrganizationMissing
     if len(memberships) > 1:
         raise OrganizationHeaderNeeded
     return memberships[0]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from apps.organizations.models import Membership
+from tests.factories.people import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +32,21 @@ def test_a_signed_in_person_names_the_organization(as_owner: Any, acme: Any) -> 
     assert as_owner.get("/api/v1/organization/").json()["slug"] == "acme"
     response = as_owner.get("/api/v1/organization/", headers={"Modelyard-Organization": "globex"})
     assert response.status_code == 404
+
+
+def test_a_wrong_organization_is_told_as_such_whether_or_not_it_exists(as_owner: Any, globex: Any) -> None:
+    answers = [as_owner.get("/api/v1/me/", headers={"Modelyard-Organization": slug}) for slug in ("globex", "nowhere")]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    existing, missing = ({**answer.json(), "request_id": ""} for answer in answers)
+    assert existing == missing
+    assert existing["code"] == "organization_not_yours"
+    assert "Modelyard-Organization" in existing["detail"]
+
+
+def test_a_person_without_an_organization_is_told_so(client: Any) -> None:
+    client.force_login(UserFactory())
+    answer = client.get("/api/v1/me/")
+    assert (answer.status_code, answer.json()["code"]) == (404, "organization_missing")
 
 
 def test_a_session_needs_the_csrf_token_to_write(owner: Any, acme: Any) -> None:

@@ -11,15 +11,18 @@ from asgiref.sync import sync_to_async
 from django.test import Client
 
 from apps.accounts.jwt import families
+from apps.audit.models import AuditEntry
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.consumers import COME_AGAIN
-from apps.organizations import errors, services
+from apps.organizations import errors, queries, services
+from apps.organizations.models import Membership
 from apps.organizations.permissions import permissions_of
 from apps.organizations.sockets import NOT_FOUND
 from config.websocket_urls import websockets
 from tests.conftest import actor_of
 from tests.core.sockets import Socket
+from tests.factories.people import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +86,70 @@ def test_setting_it_up_lets_one_in_and_taking_it_away_out(strict_acme: Any, as_v
     assert as_viewer.get("/o/acme/data/").status_code == 200
     Authenticator.objects.filter(user=viewer).delete()
     assert as_viewer.get("/o/acme/data/").status_code == 403
+
+
+def test_whoever_lacks_it_can_go_elsewhere(strict_acme: Any, globex: Any, as_viewer: Client, viewer: Any) -> None:
+    with tenancy.scope(globex.pk):
+        Membership.objects.create(user=viewer, role="analyst")
+    page = as_viewer.get("/o/acme/data/").content.decode()
+    for address in ('"/o/globex/"', '"/accounts/logout/"', '"/accounts/profile/"', '"/organizations/acme/leave/"'):
+        assert address in page
+    assert 'href="/"' not in page.partition("<footer")[2]
+
+
+def test_whoever_lacks_it_can_leave(strict_acme: Any, as_viewer: Client, viewer: Any) -> None:
+    assert as_viewer.get("/organizations/acme/leave/").status_code == 405
+    assert as_viewer.post("/organizations/globex/leave/").status_code == 404
+    assert as_viewer.post("/organizations/acme/leave/")["Location"] == "/"
+    assert not queries.memberships_of(viewer)
+    with tenancy.scope(strict_acme.pk):
+        assert AuditEntry.objects.get(action="member.left").actor_label == viewer.email
+
+
+def test_the_only_owner_cannot_leave_by_that_way_either(acme: Any, as_owner: Client, owner: Any) -> None:
+    assert as_owner.post("/organizations/acme/leave/").status_code == 409
+    assert queries.memberships_of(owner)
+
+
+def test_setting_it_up_leads_to_the_page_that_was_wanted(strict_acme: Any, as_viewer: Client) -> None:
+    as_viewer.get("/o/acme/data/?q=churn")
+    as_viewer.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    secret = as_viewer.get("/accounts/2fa/totp/activate/").context["form"].secret
+    step = max(totp.yield_hotp_counters_from_time()) - 1
+    code = totp.format_hotp_value(totp.hotp_value(secret, step))
+    codes = as_viewer.post("/accounts/2fa/totp/activate/", {"code": code}, follow=True).content.decode()
+    assert 'href="/o/acme/data/?q=churn"' in codes
+    assert as_viewer.get("/o/acme/data/?q=churn").status_code == 200
+
+
+def test_members_without_it_are_told_by_mail_when_it_becomes_required(
+    acme: Any, owner: Any, developer: Any, viewer: Any, django_capture_on_commit_callbacks: Any, mailoutbox: list[Any]
+) -> None:
+    set_up(owner)
+    set_up(developer)
+    with django_capture_on_commit_callbacks(execute=True), tenancy.scope(acme.pk):
+        services.update_organization(acme, requires_second_factor=True, by=actor_of(owner, "owner"))
+        services.update_organization(acme, requires_second_factor=False, by=actor_of(owner, "owner"))
+    [message] = mailoutbox
+    assert message.to == [viewer.email]
+    assert "Acme requires two-factor" in message.subject
+    assert "/accounts/2fa/" in message.body
+
+
+def test_who_may_require_it_sees_who_has_it(acme: Any, as_owner: Client, as_viewer: Client, developer: Any) -> None:
+    set_up(developer)
+    page = as_owner.get("/o/acme/settings/members/")
+    assert ">Two-factor<" in page.content.decode()
+    assert page.context["with_second_factor"] == {developer.pk}
+    assert ">Two-factor<" not in as_viewer.get("/o/acme/settings/members/").content.decode()
+
+
+def test_taking_the_last_one_away_warns(strict_acme: Any, as_owner: Client, owner: Any) -> None:
+    as_owner.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    warning = "Acme requires two-factor"
+    assert warning in as_owner.get("/accounts/2fa/totp/deactivate/").content.decode()
+    Authenticator.objects.create(user=owner, type=Authenticator.Type.WEBAUTHN, data={})
+    assert warning not in as_owner.get("/accounts/2fa/totp/deactivate/").content.decode()
 
 
 @pytest.mark.django_db(transaction=True)

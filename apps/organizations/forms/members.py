@@ -12,7 +12,7 @@ from apps.organizations.models import Invitation
 
 class InvitationForm(forms.Form):
     email = forms.EmailField(
-        label="E-mail",
+        label="Email",
         max_length=Invitation._meta.get_field("email").max_length,
         help_text="They get a link that works for seven days, for this address.",
     )

@@ -9,6 +9,7 @@ from apps.organizations.services.invitations import (
 )
 from apps.organizations.services.members import (
     change_role,
+    leave_from_outside,
     leave_organization,
     remove_member,
     transfer_ownership,
@@ -35,6 +36,7 @@ __all__ = [
     "delete_project",
     "edit_token",
     "invite_member",
+    "leave_from_outside",
     "leave_organization",
     "publish_tokens_of",
     "remove_member",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django.db import transaction
 
 from apps.accounts import mail, services
@@ -11,7 +9,7 @@ from apps.accounts.models import User
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations import errors, queries
-from apps.organizations.services.members import leave_organization
+from apps.organizations.services.members import leave_from_outside
 
 
 @transaction.atomic
@@ -20,8 +18,7 @@ def delete_account(user: User, *, by: Actor) -> None:
     if kept := queries.owned_alone(user):
         raise errors.OnlyOwner(organizations=", ".join(organization.name for organization in kept))
     for membership in queries.memberships_of(user):
-        with tenancy.scope(membership.organization_id):
-            leave_organization(by=replace(by, permissions=membership.permissions))
+        leave_from_outside(membership, by=by)
     services.end_sessions(user)
     mail.send("organizations/email/goodbye", user.email, {})
     with tenancy.principal(user.pk):  # deleting looks for what names the person, in every organization

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
 
 from apps.accounts import mail
 from apps.accounts.jwt import families
-from apps.core import live, snapshots
+from apps.core import live, snapshots, tenancy
 from apps.core.actors import Actor
 from apps.core.errors import PermissionMissing
 from apps.organizations import errors, queries
@@ -42,6 +44,12 @@ def leave_organization(*, by: Actor) -> None:
     """End one's own membership. Raises `LastOwner`, `PersonNeeded`."""
     own = queries.own_membership(by)
     _end(queries.locked_memberships(own.pk)[own.pk], "member.left", by)
+
+
+def leave_from_outside(membership: Membership, *, by: Actor) -> None:
+    """End the person's membership in an organization that is not open. Raises `LastOwner`."""
+    with tenancy.scope(membership.organization_id):
+        leave_organization(by=replace(by, permissions=membership.permissions))
 
 
 @transaction.atomic

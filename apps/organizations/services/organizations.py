@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import TypedDict, Unpack
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 
-from apps.accounts import second_factor
+from apps.accounts import mail, second_factor
 from apps.accounts.models import User
 from apps.core import live, snapshots, tenancy
 from apps.core.actors import Actor
@@ -79,7 +81,18 @@ def update_organization(organization: Organization, *, by: Actor, **changes: Unp
         tell(by, "organization.changed", organization, told)
     if "requires_second_factor" in told:
         _disconnect_everybody()
+    if "requires_second_factor" in told and organization.requires_second_factor:
+        _ask_for_second_factors(organization)
     return organization
+
+
+def _ask_for_second_factors(organization: Organization) -> None:
+    """A mail to each member who has none and is let in no more."""
+    members = dict(Membership.objects.filter(user__is_active=True).values_list("user_id", "user__email"))
+    link = settings.PUBLIC_URL + reverse("mfa_index")
+    for user_id in members.keys() - second_factor.holders(members):
+        context = {"organization": organization, "link": link}
+        mail.send("organizations/email/second_factor_required", members[user_id], context)
 
 
 def _require_time_zone(name: str) -> None:

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
+from apps.accounts import second_factor
 from apps.core import http, paging
 from apps.core.forms import submit
 from apps.core.http import Request
@@ -65,9 +66,12 @@ def _to_members(request: Request, done: str) -> HttpResponse:
 
 def _members_page(request: Request, form: InvitationForm, **refused: object) -> HttpResponse:
     invitations = Invitation.objects.select_related("invited_by__user")
+    members = list(Membership.objects.select_related("user").order_by("created_at"))
     context = {
         "form": form,
-        "members": Membership.objects.select_related("user").order_by("created_at"),
+        "members": members,
+        "shows_second_factor": request.actor.can("organization.write"),
+        "with_second_factor": second_factor.holders(member.user_id for member in members),
         "page": paging.newest_first(invitations, request.GET.get("cursor", "")),
         "roles": Role.choices,
         "own_roles": [value for value, _ in queries.roles_within(request.actor)],

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from apps.core import http
 from apps.core.forms import submit, submit_edit
@@ -43,6 +43,16 @@ def transfer(request: Request) -> HttpResponse:
 def leave(request: Request) -> HttpResponse:
     services.leave_organization(by=request.actor)
     messages.success(request, f"You left {request.organization.name}.")
+    return http.redirect(request, "/")
+
+
+@login_required
+@require_POST
+def leave_unentered(request: Request, slug: str) -> HttpResponse:
+    """Also for whom the organization lets in no more, since it requires two-factor: leaving gives nothing away."""
+    membership = queries.membership_in(request.user, slug)
+    services.leave_from_outside(membership, by=queries.actor_for_person(request.user, request))
+    messages.success(request, f"You left {membership.organization.name}.")
     return http.redirect(request, "/")
 
 
