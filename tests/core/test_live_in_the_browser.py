@@ -64,7 +64,10 @@ def test_a_page_that_is_told_to_come_again_comes_again(page: Page, live_server: 
 
 def test_a_page_that_is_turned_away_says_so_and_asks_no_more(page: Page, live_server: Any) -> None:
     opened = connections(page, live_server.url, NOT_FOUND)
-    expect(page.locator("#stale")).to_have_text("Not live: reload the page")
+    told = page.locator("#turned-away")
+    expect(told).to_contain_text("Logged out, or no access any more.")
     page.clock.run_for(A_MINUTE_MS)
-    expect(page.locator("#stale")).to_be_visible()
+    expect(told).to_be_visible()
+    expect(told.get_by_role("link", name="Sign in")).to_have_attribute("href", "/accounts/login/?next=/o/acme/jobs/")
+    expect(page.locator("#stale")).to_be_hidden()
     assert len(opened) == 1

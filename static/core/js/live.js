@@ -76,8 +76,8 @@ function closed(event) {
 }
 
 function turnedAway() {
-  badge.lastChild.textContent = "Not live: reload the page";
-  badge.hidden = false;
+  badge.hidden = true;
+  document.getElementById("turned-away").hidden = false;
 }
 
 function connect() {
