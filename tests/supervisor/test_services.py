@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from workers.supervisor.groups import Group
-from workers.supervisor.postgres import make_readable
-from workers.supervisor.testing import services
+from workers.supervisor.postgres import ClusterOfAnother, Postgres, make_readable
+from workers.supervisor.testing import services, throwaway
 
 
 def pid_of(variables: Mapping[str, str], name: str) -> int | None:
@@ -94,3 +94,11 @@ def test_binaries_installed_under_a_strict_umask_become_readable(tmp_path: Path)
     text.touch(mode=0o600)
     make_readable(tmp_path)
     assert [path.stat().st_mode & 0o777 for path in (program.parent, program, text)] == [0o755, 0o755, 0o644]
+
+
+async def test_the_database_of_a_checkout_that_is_gone_is_told_as_such() -> None:
+    async with services() as variables:
+        state = throwaway(Path(variables["STATE_DIR"]).parent)
+        Postgres(state.services, state.binaries, 1, state.secret("postgres")).prepare()
+        with pytest.raises(ClusterOfAnother, match="make reset"):
+            Postgres(state.services, state.binaries, 1, "the password of another .data").prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -32,6 +33,14 @@ class ClusterNotMade(Exception):
         super().__init__(f"PostgreSQL's data folder could not be made: {reason.strip()}")
 
 
+class ClusterOfAnother(ClusterNotMade):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder} holds the database of a checkout that stood here before and whose .data is gone. "
+            "`make reset` deletes it."
+        )
+
+
 @dataclass(frozen=True)
 class Postgres:
     folder: Path
@@ -49,9 +58,13 @@ class Postgres:
         return f"postgresql://{SUPERUSER}:{self.password}@{HOST}:{self.port}/{database}"
 
     def prepare(self) -> None:
-        """Make the cluster unless it exists. One that was cut short is made again from the start."""
+        """Make the cluster unless it exists. One that was cut short is made again from the start.
+
+        Raises `ClusterOfAnother` for one whose password went with another state folder.
+        """
         self._install()
         if (self.data / "PG_VERSION").exists():
+            self._require_own()
             return
         draft = self.folder / "postgres.new"
         shutil.rmtree(draft, ignore_errors=True)
@@ -59,6 +72,20 @@ class Postgres:
         self._give_away(draft)
         self._initialise(draft)
         draft.replace(self.data)
+        write_private(self._owner, self._fingerprint)
+
+    @property
+    def _owner(self) -> Path:
+        return self.folder / "postgres.owner"
+
+    @property
+    def _fingerprint(self) -> str:
+        """Tells whose cluster it is without telling its password, which has 256 random bits."""
+        return hashlib.sha256(self.password.encode()).hexdigest()
+
+    def _require_own(self) -> None:
+        if self._owner.exists() and self._owner.read_text() != self._fingerprint:
+            raise ClusterOfAnother(self.folder)
 
     def program(self) -> Program:
         user = service_user()
