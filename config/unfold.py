@@ -19,9 +19,13 @@ UNFOLD = {
                         "icon": "domain",
                         "link": reverse_lazy("admin:organizations_organization_changelist"),
                     },
-                    {"title": "People", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
+                    {"title": "Users", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
                     {"title": "Kept mails", "icon": "mail", "link": reverse_lazy("admin:accounts_keptmail_changelist")},
-                    {"title": "Trail", "icon": "history", "link": reverse_lazy("admin:audit_auditentry_changelist")},
+                    {
+                        "title": "Audit entries",
+                        "icon": "history",
+                        "link": reverse_lazy("admin:audit_auditentry_changelist"),
+                    },
                 ],
             },
             {
@@ -39,9 +43,13 @@ UNFOLD = {
                         "icon": "rocket_launch",
                         "link": reverse_lazy("admin:deployments_deployment_changelist"),
                     },
-                    {"title": "Calls", "icon": "call_made", "link": reverse_lazy("admin:logs_callrecord_changelist")},
                     {
-                        "title": "Ledger",
+                        "title": "Call records",
+                        "icon": "call_made",
+                        "link": reverse_lazy("admin:logs_callrecord_changelist"),
+                    },
+                    {
+                        "title": "Usage events",
                         "icon": "receipt_long",
                         "link": reverse_lazy("admin:usage_usageevent_changelist"),
                     },

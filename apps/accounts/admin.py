@@ -1,11 +1,14 @@
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialApp, SocialToken
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
-from django.utils.html import format_html, urlize
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.defaultfilters import linebreaksbr
+from django.utils.html import urlize
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 
@@ -13,7 +16,7 @@ from apps.accounts import mail, second_factor, services
 from apps.accounts.models import KeptMail, User
 from apps.core.admin import ConsoleAdmin
 
-for model in (Group, Authenticator, SocialApp, SocialToken):
+for model in (Group, Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken):
     admin.site.unregister(model)
 
 
@@ -60,7 +63,25 @@ class KeptMailAdmin(ConsoleAdmin):
     @admin.display(description="Text")
     def text(self, row: KeptMail) -> SafeString:
         text = mark_safe(urlize(mail.text_of(row), nofollow=True, autoescape=True))  # noqa: S308
-        return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', text)
+        return linebreaksbr(text)
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(ConsoleAdmin):
+    """Whose address is which, and whether it is proven."""
+
+    list_display = ["email", "user", "verified", "primary"]
+    list_filter = ["verified"]
+    search_fields = ["email"]
+
+
+@admin.register(SocialAccount)
+class SocialAccountAdmin(ConsoleAdmin):
+    """Who signs in through whom."""
+
+    list_display = ["user", "provider", "uid", "date_joined", "last_login"]
+    search_fields = ["user__email", "uid"]
+    exclude = ["extra_data"]
 
 
 @admin.register(Authenticator)
@@ -74,8 +95,22 @@ class AuthenticatorAdmin(ConsoleAdmin):
     actions = ["remove_second_factor"]
 
     @admin.action(description="Remove the second factor")
-    def remove_second_factor(self, request: HttpRequest, authenticators: QuerySet[Authenticator]) -> None:
-        for user in User.objects.filter(authenticator__in=authenticators).distinct():
+    def remove_second_factor(
+        self, request: HttpRequest, authenticators: QuerySet[Authenticator]
+    ) -> HttpResponse | None:
+        """Asks first: it takes away all of a person's, and not only what was chosen."""
+        people = User.objects.filter(authenticator__in=authenticators).distinct()
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.model._meta,
+                "title": "Remove the second factor?",
+                "people": people.prefetch_related("authenticator_set"),
+                "chosen": authenticators,
+            }
+            return render(request, "admin/remove_second_factor.html", context)
+        for user in people:
             second_factor.remove(user)
             self.log_change(request, user, "Second factor removed")
             self.message_user(request, f"{user.email} signs in without a second factor now, and was told so by mail.")
+        return None

@@ -388,6 +388,7 @@ TRAINING_THREADS = env.int("TRAINING_THREADS", default=1)
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "config.formats"
 LANGUAGE_CODE = "en"
 SITE_NAME = "Modelyard"
 

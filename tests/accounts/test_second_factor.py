@@ -300,8 +300,11 @@ def test_the_operator_lets_somebody_in_who_has_lost_everything(
     row = Authenticator.objects.get(user=owner, type="totp")
     assert row.data["secret"].encode() not in client.get(f"/admin/mfa/authenticator/{row.pk}/change/").content
     body = {"action": "remove_second_factor", "_selected_action": [row.pk]}
+    asked = client.post("/admin/mfa/authenticator/", body).content.decode()
+    assert f"{owner.email}: TOTP Authenticator, Recovery codes" in asked
+    assert second_factor.is_enabled(owner)
     with django_capture_on_commit_callbacks(execute=True):
-        assert client.post("/admin/mfa/authenticator/", body).status_code == 302
+        assert client.post("/admin/mfa/authenticator/", {**body, "confirmed": "yes"}).status_code == 302
     assert not Authenticator.objects.filter(user=owner).exists()
     assert second_factor.is_enabled(developer)
     assert [(mail.to, mail.subject) for mail in mailoutbox] == [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import reverse
 
+from apps.accounts import mail
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.core import tenancy
@@ -88,3 +91,27 @@ def test_changing_the_password_leads_to_the_page_that_is_limited_and_tells(conso
     body = {"old_password": "a-password", "new_password1": "another horse", "new_password2": "another horse"}
     assert console.post("/admin/password_change/", body)["Location"] == "/accounts/password/change/"
     assert User.objects.get(email="operator@modelyard.test").check_password("a-password")
+
+
+def test_addresses_and_linked_accounts_are_read_only(console: Client) -> None:
+    for path in ("account/emailaddress", "socialaccount/socialaccount"):
+        assert console.get(f"/admin/{path}/").status_code == 200
+        assert console.get(f"/admin/{path}/add/").status_code == 403
+
+
+def test_the_console_writes_names_as_they_are_and_times_with_their_zone(console: Client, outsider: User) -> None:
+    page = console.get(address(User, "change", outsider.pk)).content.decode()
+    assert ">outsider@globex.test<" in page
+    assert ">Outsider@globex.test<" not in page
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", page)
+
+
+def test_an_empty_list_of_the_console_says_so(console: Client) -> None:
+    assert "There are no jobs yet." in console.get("/admin/jobs/job/").content.decode()
+    assert "Nothing matches" in console.get("/admin/jobs/job/?q=x").content.decode()
+
+
+def test_a_kept_mail_keeps_its_paragraphs(console: Client) -> None:
+    row = mail.keep(EmailMessage("Hello", "One.\n\nTwo <b>.", to=["a@b.test"]))
+    page = console.get(address(type(row), "change", row.pk)).content.decode()
+    assert "One.<br><br>Two &lt;b&gt;." in page

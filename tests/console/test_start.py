@@ -33,6 +33,7 @@ def test_a_new_person_founds_an_organization(db: None) -> None:
     browser = Client()
     browser.force_login(UserFactory())
     assert browser.post("/welcome/", {"name": ""}).status_code == 422
+    assert 'href="/accounts/profile/"' in browser.get("/welcome/").content.decode()
     assert browser.post("/welcome/", {"name": "Blue Bakery"})["Location"] == "/o/blue-bakery/"
     assert "From a table to an endpoint" in browser.get("/o/blue-bakery/").content.decode()
 
