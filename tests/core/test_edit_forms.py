@@ -90,7 +90,7 @@ def test_what_was_deleted_meanwhile_is_told(project: Project, actor: Any) -> Non
     form = typed(project, name="Leaving", seen=opened(project))
     services.delete_project(project, by=actor)
     assert submit_edit(form, lambda **given: services.update_project(form.row, **given, by=actor)) is None
-    assert "nothing here" in form.non_field_errors()[0]
+    assert "deleted or never existed" in form.non_field_errors()[0]
 
 
 @pytest.mark.django_db

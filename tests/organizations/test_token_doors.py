@@ -190,7 +190,7 @@ def test_a_token_is_made_on_its_page_and_shown_once(as_developer: Any, acme: Any
         ({"lifetime": "date", "expires_at": "2999-01-01"}, "366 days at most"),
         ({"lifetime": "date", "expires_at": "9999-12-31"}, "366 days at most"),
         ({"lifetime": "date", "expires_at": "soon"}, "Enter a valid date"),
-        ({"allowed_networks": "office"}, "`office` is no network"),
+        ({"allowed_networks": "office"}, "<code>office</code> is no network"),
     ],
 )
 def test_what_does_not_fit_stands_beside_its_field(
