@@ -9,6 +9,7 @@ from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
 from apps.jobs.api.urls import routes as jobs
 from apps.logs.api.urls import routes as calls
+from apps.notifications.api.urls import routes as notifications
 from apps.organizations.api.mine import MyOrganizationsApi
 from apps.organizations.api.views import (
     InvitationApi,
@@ -31,7 +32,7 @@ router.register("invitations", InvitationApi)
 router.register("projects", ProjectApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
-for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage]:
+for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage, *notifications]:
     router.register(prefix, view)
 
 urlpatterns = [

@@ -38,6 +38,7 @@ account_pages = [
 organization_pages = [
     path("settings/", include("apps.organizations.urls")),
     path("trail/", include("apps.audit.urls")),
+    path("notifications/", include("apps.notifications.urls")),
     path("data/", include("apps.datasets.urls")),
     path("training/", include("apps.training.urls")),
     path("models/", include("apps.registry.urls")),

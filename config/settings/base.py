@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.organizations",
     "apps.audit",
+    "apps.notifications",
     "apps.usage",
     "apps.logs",
     "apps.jobs",

@@ -1,0 +1,6 @@
+from django.db import models
+
+
+class Channel(models.TextChoices):
+    INBOX = "inbox", "Inbox"
+    MAIL = "mail", "Mail"
