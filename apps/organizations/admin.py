@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin import EmptyFieldListFilter
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from apps.core import tenancy
 from apps.core.admin import ConsoleAdmin
 from apps.core.errors import DomainError
 from apps.organizations import services
 from apps.organizations.models import ApiToken, Invitation, Membership, Organization
+
+REASON_LENGTH = 200
 
 
 def _each(console: ConsoleAdmin, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., object]) -> None:
@@ -27,14 +32,42 @@ def _each(console: ConsoleAdmin, request: HttpRequest, rows: QuerySet[Any], serv
 
 @admin.register(Organization)
 class OrganizationAdmin(ConsoleAdmin):
-    list_display = ["name", "slug", "member_count", "time_zone", "requires_second_factor", "created_at"]
-    list_filter = ["requires_second_factor"]
+    list_display = ["name", "slug", "member_count", "suspended_at", "requires_second_factor", "created_at"]
+    list_filter = [("suspended_at", EmptyFieldListFilter), "requires_second_factor"]
     search_fields = ["name", "slug"]
+    actions = ["suspend", "resume"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
         members = Membership.unscoped.filter(organization=OuterRef("pk")).order_by().values("organization")
         count = Subquery(members.annotate(count=Count("pk")).values("count"))
         return super().get_queryset(request).using("console").annotate(member_count=Coalesce(count, 0))
+
+    @admin.action(description="Suspend")
+    def suspend(self, request: HttpRequest, rows: QuerySet[Organization]) -> HttpResponse | None:
+        """Asks for the reason, which the organization's people are told."""
+        because = " ".join(request.POST.get("because", "").split())[:REASON_LENGTH]
+        if not because:
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.model._meta,
+                "title": "Suspend?",
+                "chosen": rows,
+                "reason_length": REASON_LENGTH,
+            }
+            return render(request, "admin/suspend_organization.html", context)
+        self._each_organization(request, rows, partial(services.suspend_organization, because=because))
+        return None
+
+    @admin.action(description="Resume")
+    def resume(self, request: HttpRequest, rows: QuerySet[Organization]) -> None:
+        self._each_organization(request, rows, services.resume_organization)
+
+    def _each_organization(
+        self, request: HttpRequest, rows: QuerySet[Organization], service: Callable[..., object]
+    ) -> None:
+        for organization in rows:
+            with tenancy.scope(organization.pk):
+                service(organization, by=self.operator(request))
 
     @admin.display(description="members", ordering="member_count")
     def member_count(self, organization: Any) -> int:

@@ -8,4 +8,5 @@ class OrganizationsConfig(AppConfig):
         from apps.core import snapshots
         from apps.organizations import receivers  # noqa: F401
 
+        snapshots.section("organization", "apps.organizations.snapshot.compile_organization")
         snapshots.section("tokens", "apps.organizations.snapshot.compile_section")

@@ -12,7 +12,7 @@ from apps.core import agents, tokens
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
 from apps.core.errors import NotAuthenticated, ScopeMissing
 from apps.organizations import networks
-from apps.organizations.errors import AddressNotAllowed
+from apps.organizations.errors import AddressNotAllowed, OrganizationSuspended
 
 REMEMBERED_TOKENS = 10_000
 LONGEST_HEADER = 256  # longer than any token's; what is remembered of strangers stays small
@@ -41,6 +41,15 @@ def authenticate(snapshots: Snapshots) -> Stage:
         return await proceed(call)
 
     return stage
+
+
+async def while_active(call: Call, proceed: Proceed) -> Answer:
+    """Let an authenticated call pass unless its organization is suspended."""
+    # A snapshot kept on disk may be older than this section.
+    about = call.snapshot.sections.get("organization", {}) if call.snapshot else {}
+    if "suspended_because" in about:
+        raise OrganizationSuspended(because=about["suspended_because"])
+    return await proceed(call)
 
 
 async def within_networks(call: Call, proceed: Proceed) -> Answer:

@@ -165,6 +165,13 @@ class SecondFactorMissing(DomainError):
     detail = "Set up two-factor for your own account first; otherwise you would lock yourself out."
 
 
+class OrganizationSuspended(DomainError):
+    code = "organization_suspended"
+    status = 403
+    detail = "This organization is suspended: {because}. Nothing of it is lost; ask the operator of this installation."
+    page = "organizations/suspended.html"
+
+
 class SecondFactorRequired(DomainError):
     code = "second_factor_required"
     status = 403

@@ -29,10 +29,16 @@ class Organization(models.Model):
     name = models.CharField(max_length=80)
     time_zone = models.CharField(max_length=60, default="UTC")
     requires_second_factor = models.BooleanField(default=False)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    suspended_because = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.suspended_at is not None
 
 
 class Membership(tenancy.TenantModel):

@@ -19,6 +19,7 @@ from apps.organizations.errors import (
     OrganizationHeaderNeeded,
     OrganizationMissing,
     OrganizationNotYours,
+    OrganizationSuspended,
     PersonNeeded,
     SecondFactorRequired,
 )
@@ -104,7 +105,19 @@ def own_membership(actor: Actor) -> Membership:
     return membership
 
 
-def require_second_factor(membership: Membership) -> None:
+def require_active(organization: Organization) -> None:
+    """Raises `OrganizationSuspended`."""
+    if organization.is_suspended:
+        raise OrganizationSuspended(because=organization.suspended_because)
+
+
+def require_admission(membership: Membership) -> None:
+    """Whether the organization lets its member in now. Raises `OrganizationSuspended`, `SecondFactorRequired`."""
+    require_active(membership.organization)
+    _require_second_factor(membership)
+
+
+def _require_second_factor(membership: Membership) -> None:
     """Raises `SecondFactorRequired` where the organization asks for one that the person has not."""
     organization = membership.organization
     if organization.requires_second_factor and not second_factor.is_enabled(membership.user):
@@ -112,8 +125,8 @@ def require_second_factor(membership: Membership) -> None:
 
 
 def actor_for_member(membership: Membership, user: User, request: Request) -> Actor:
-    """A person inside an organization. Raises `SecondFactorRequired`."""
-    require_second_factor(membership)
+    """A person inside an organization. Raises as `require_admission`."""
+    require_admission(membership)
     return Actor(
         kind="user",
         id=user.pk,

@@ -1,10 +1,17 @@
-"""The tokens section of the data plane's snapshot."""
+"""What the data plane knows of an organization and its tokens."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from apps.organizations.models import ApiToken
+from apps.core.tenancy import current_tenant_id
+from apps.organizations.models import ApiToken, Organization
+
+
+def compile_organization() -> dict[str, str]:
+    """Why its calls are refused; nothing while they are not."""
+    organization = Organization.objects.get(pk=current_tenant_id())
+    return {"suspended_because": organization.suspended_because} if organization.is_suspended else {}
 
 
 def compile_section() -> dict[str, dict[str, Any]]:

@@ -42,7 +42,7 @@ def _membership(user: Any, slug: str) -> Any:
         return None
     try:
         membership = queries.membership_in(user, slug)
-        queries.require_second_factor(membership)
+        queries.require_admission(membership)
     except DomainError:
         return None
     return membership

@@ -236,6 +236,18 @@ def test_what_is_taken_away_is_refused_by_the_edge_as_soon_as_it_is_published(
     assert ask(edge, stays).status == 404, "no such model, but who calls is known"
 
 
+def test_a_suspended_organization_is_refused_by_the_edge_until_it_is_resumed(
+    edge: Server, acme: Any, actor: Actor
+) -> None:
+    with tenancy.scope(acme.pk):
+        text = services.create_token("t", ["predictions.create"], by=actor)[1]
+        wait_until(lambda: ask(edge, text).status == 404, "the token")
+        services.suspend_organization(acme, "an open invoice", by=actor)
+        wait_until(lambda: ask(edge, text).status == 403, "the refusal")
+        services.resume_organization(acme, by=actor)
+        wait_until(lambda: ask(edge, text).status == 404, "the token again")
+
+
 def is_announced(channel: Any, organization: Any) -> bool:
     message = channel.get_message(timeout=0.5)
     return message is not None and message["data"].decode() == str(organization.pk)

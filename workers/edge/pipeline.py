@@ -20,7 +20,14 @@ MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
     """The router over all of the data plane's paths."""
     router = Router()
-    entrance = [admit(writer), tokens.authenticate(snapshots), record, tokens.within_networks, tokens.note_use()]
+    entrance = [
+        admit(writer),
+        tokens.authenticate(snapshots),
+        record,
+        tokens.while_active,
+        tokens.within_networks,
+        tokens.note_use(),
+    ]
     predict: Sequence[Stage] = [*entrance, tokens.permit("predictions.create"), receive, meter]
     inspect: Sequence[Stage] = [*entrance, tokens.permit("predictions.create", "deployments.read")]
     for path in MODEL_PATHS:

@@ -14,7 +14,12 @@ from apps.organizations.services.members import (
     remove_member,
     transfer_ownership,
 )
-from apps.organizations.services.organizations import create_organization, update_organization
+from apps.organizations.services.organizations import (
+    create_organization,
+    resume_organization,
+    suspend_organization,
+    update_organization,
+)
 from apps.organizations.services.projects import create_project, delete_project, update_project
 from apps.organizations.services.tokens import (
     admit_token,
@@ -41,9 +46,11 @@ __all__ = [
     "publish_tokens_of",
     "remove_member",
     "resend_invitation",
+    "resume_organization",
     "revoke_invitation",
     "revoke_token",
     "rotate_token",
+    "suspend_organization",
     "transfer_ownership",
     "update_organization",
     "update_project",

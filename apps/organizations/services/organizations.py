@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 from typing import TypedDict, Unpack
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts import mail, second_factor
 from apps.accounts.models import User
@@ -93,6 +95,32 @@ def _ask_for_second_factors(organization: Organization) -> None:
     for user_id in members.keys() - second_factor.holders(members):
         context = {"organization": organization, "link": link}
         mail.send("organizations/email/second_factor_required", members[user_id], context)
+
+
+@transaction.atomic
+def suspend_organization(organization: Organization, because: str, *, by: Actor) -> Organization:
+    """Close every door of both planes to its people and tokens, until it is resumed. Replicas and data stay."""
+    return _set_suspended(organization, timezone.now(), because, "organization.suspended", by)
+
+
+@transaction.atomic
+def resume_organization(organization: Organization, *, by: Actor) -> Organization:
+    """Open the doors again."""
+    return _set_suspended(organization, None, "", "organization.resumed", by)
+
+
+def _set_suspended(
+    organization: Organization, at: datetime | None, because: str, action: str, by: Actor
+) -> Organization:
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if organization.is_suspended == (at is not None):
+        return organization
+    organization.suspended_at, organization.suspended_because = at, because
+    organization.save(update_fields=["suspended_at", "suspended_because"])
+    tell(by, action, organization, {"because": because} if because else {})
+    snapshots.publish_on_commit(organization.pk)
+    _disconnect_everybody()
+    return organization
 
 
 def _require_time_zone(name: str) -> None:

@@ -122,8 +122,12 @@ def publish_tokens_of(user: User) -> None:
 
 
 def admit_token(text: str, *, address: str, agent: str) -> ApiToken:
-    """The usable token behind its text, its use noted. Raises `NotAuthenticated`, `AddressNotAllowed`."""
+    """The usable token behind its text, its use noted.
+
+    Raises `NotAuthenticated`, `AddressNotAllowed`, `OrganizationSuspended`.
+    """
     token = queries.token_for(text)
+    queries.require_active(token.organization)
     if token.allowed_networks and not networks.contain(tuple(token.allowed_networks), address):
         raise errors.AddressNotAllowed(address=address)
     with tenancy.scope(token.organization_id):
