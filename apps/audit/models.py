@@ -8,11 +8,17 @@ from apps.core import tenancy
 
 
 class AuditEntry(tenancy.TenantModel):
-    """One thing that somebody did. Entries are only ever added."""
+    """One thing that somebody did. Entries are only ever added: the database refuses to change or remove them."""
 
+    # Who removes an organization erases its trail first (`services.erase_trail`); a cascade would be refused.
+    organization = models.ForeignKey(
+        "organizations.Organization", on_delete=models.DO_NOTHING, related_name="+", editable=False
+    )
     actor_kind = models.CharField(max_length=20)
     actor_id = models.UUIDField(null=True)
     actor_label = models.CharField(max_length=200)
+    operator_id = models.UUIDField(null=True)
+    operator_label = models.CharField(max_length=200, blank=True)
     action = models.CharField(max_length=60)
     subject_type = models.CharField(max_length=60)
     subject_id = models.UUIDField()
@@ -26,6 +32,11 @@ class AuditEntry(tenancy.TenantModel):
         indexes = [
             models.Index(fields=["organization", "-id"], name="audit_newest"),
             models.Index(fields=["organization", "subject_id", "-id"], name="audit_subject_newest"),
+            models.Index(fields=["organization", "actor_id", "-id"], name="audit_actor_newest"),
+            models.Index(fields=["organization", "action", "-id"], name="audit_action_newest"),
+            models.Index(fields=["organization", "subject_type", "-id"], name="audit_type_newest"),
+            models.Index(fields=["organization", "request_id"], name="audit_request"),
+            models.Index(fields=["organization", "created_at"], name="audit_age"),
         ]
 
     def __str__(self) -> str:

@@ -2,23 +2,52 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import models
+from django.db import connections, models
 
 from apps.audit.models import AuditEntry
+from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.core.masking import masked
+
+EXPIRY_BATCH = 5_000
 
 
 def record(actor: Actor, action: str, subject: models.Model, changes: dict[str, Any] | None = None) -> AuditEntry:
-    """Add to the trail, in the transaction of what it tells. `changes` holds plain values, never secrets."""
+    """Add to the trail, in the transaction of what it tells. What looks like a secret in `changes` is masked."""
     return AuditEntry.objects.create(
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_label=actor.label[:200],
+        operator_id=actor.operator_id,
+        operator_label=actor.operator_label[:200],
         action=action,
         subject_type=subject._meta.model_name,
         subject_id=subject.pk,
         subject_label=str(subject)[:200],
-        changes=changes or {},
+        changes=masked(changes or {}),
         request_id=actor.request_id,
         address=actor.address,
     )
+
+
+def expire_trail() -> int:
+    """Remove the current tenant's entries that are older than `audit_retention_days`; how many those were."""
+    removed = 0
+    while count := _remove("audit_expire(%s)", [EXPIRY_BATCH], using="default"):
+        removed += count
+    return removed
+
+
+def erase_trail() -> int:
+    """Remove all of the current tenant's entries, for an organization that is erased; how many those were.
+
+    Done by the console's role in a transaction of its own: the runtime role has no way to empty a trail.
+    """
+    return _remove("audit_erase()", [], using="console")
+
+
+def _remove(function: str, parameters: list[int], *, using: str) -> int:
+    tenancy.current_tenant_id()  # the functions remove nothing without a tenant; silence would hide the mistake
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT {function}", parameters)
+        return cursor.fetchone()[0]

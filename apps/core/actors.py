@@ -10,7 +10,10 @@ from apps.core.errors import PermissionMissing, ScopeMissing
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person, token, operator or the system itself, as it acts inside one organization."""
+    """A person, token, operator or the system itself, as it acts inside one organization.
+
+    While an operator acts as a person, `operator_id` and `operator_label` name the operator behind that person.
+    """
 
     kind: str
     id: UUID | None
@@ -19,6 +22,8 @@ class Actor:
     user_id: UUID | None = None
     address: str = ""
     request_id: str = ""
+    operator_id: UUID | None = None
+    operator_label: str = ""
 
     def can(self, permission: str) -> bool:
         return permission in self.permissions

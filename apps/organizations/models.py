@@ -29,9 +29,18 @@ class Organization(models.Model):
     name = models.CharField(max_length=80)
     time_zone = models.CharField(max_length=60, default="UTC")
     requires_second_factor = models.BooleanField(default=False)
+    audit_retention_days = models.PositiveSmallIntegerField(default=365)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_because = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            # So that shortening it is no way to remove what somebody just did.
+            models.CheckConstraint(
+                condition=models.Q(audit_retention_days__gte=30), name="organizations_trail_is_kept_a_month"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
