@@ -20,7 +20,7 @@ UNFOLD = {
                         "link": reverse_lazy("admin:organizations_organization_changelist"),
                     },
                     {"title": "Users", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
-                    {"title": "Kept mails", "icon": "mail", "link": reverse_lazy("admin:accounts_keptmail_changelist")},
+                    {"title": "Mails", "icon": "mail", "link": reverse_lazy("admin:accounts_mail_changelist")},
                     {
                         "title": "Audit entries",
                         "icon": "history",

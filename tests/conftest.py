@@ -12,6 +12,7 @@ import pytest
 from django.test import Client, TransactionTestCase
 from rest_framework.test import APIClient
 
+from apps.accounts import outbox
 from apps.accounts.jwt import keys
 from apps.core import tenancy
 from apps.core.actors import Actor
@@ -38,6 +39,12 @@ def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
 def _empty_the_database() -> None:
     database.truncate()
     keys.forget()
+
+
+@pytest.fixture(autouse=True)
+def prompt_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mails are sent by whoever rings: no worker runs beside the tests."""
+    monkeypatch.setattr(outbox, "ring", outbox.send_due)
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return mail.render(template_prefix, email, {**context, **links, **browser})
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        mail.send_on_commit(self.render_mail(template_prefix, email, context))
+        mail.post(self.render_mail(template_prefix, email, context))
 
     def send_notification_mail(self, template_prefix: str, user: Any, context: Any = None, email: Any = None) -> None:
         """What changed, to the person; a change of the address to the old one and the new one."""

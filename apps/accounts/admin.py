@@ -1,7 +1,7 @@
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
@@ -11,10 +11,16 @@ from django.template.defaultfilters import linebreaksbr
 from django.utils.html import urlize
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
-from apps.accounts import mail, second_factor, services
-from apps.accounts.models import KeptMail, User
+from apps.accounts import outbox, second_factor, services
+from apps.accounts.enums import MailStatus
+from apps.accounts.models import Mail, User
 from apps.core.admin import ConsoleAdmin
+from apps.core.errors import DomainError
+from apps.core.sealing import Unsealable
+
+STATUS_COLORS = {"waiting": "info", "sent": "success", "failed": "danger"}
 
 for model in (Group, Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken):
     admin.site.unregister(model)
@@ -43,27 +49,57 @@ class UserAdmin(ModelAdmin):
         return False
 
 
-@admin.register(KeptMail)
-class KeptMailAdmin(ConsoleAdmin):
-    """The mails that no server took. Whoever reads them can follow their links: this is the operator's mailbox."""
+@admin.register(Mail)
+class MailAdmin(ConsoleAdmin):
+    """The outbox. Whoever reads a mail can follow its links, so only those that no server took can be read."""
 
-    list_display = ["subject", "recipients", "created_at"]
-    ordering = ["-created_at"]
-    search_fields = ["subject"]
-    fields = ["recipients", "subject", "created_at", "text"]
-    readonly_fields = fields
+    list_display = ["subject", "recipients", "status_label", "attempts", "last_error", "created_at"]
+    list_filter = ["status"]
+    search_fields = ["subject", "message_id", "to__contains"]
+    fields = [
+        *("recipients", "subject", "message_id", "status", "attempts", "next_attempt_at", "last_error"),
+        *("created_at", "sent_at", "text"),
+    ]
+    actions = ["send_again"]
 
     def get_readonly_fields(self, request: object, obj: object = None) -> list[str]:
         return self.fields
 
+    def get_fields(self, request: object, obj: Mail | None = None) -> list[str]:
+        """The next attempt is told while there is one, and the text where the operator is to read it."""
+        absent = {
+            "next_attempt_at": obj is None or obj.status != MailStatus.WAITING,
+            "sent_at": obj is None or obj.sent_at is None,
+            "text": obj is None or obj.status != MailStatus.KEPT,
+        }
+        return [name for name in self.fields if not absent.get(name)]
+
     @admin.display(description="To")
-    def recipients(self, row: KeptMail) -> str:
+    def recipients(self, row: Mail) -> str:
         return ", ".join(row.to)
 
+    @display(description="Status", ordering="status", label=STATUS_COLORS)
+    def status_label(self, row: Mail) -> tuple[str, str]:
+        return row.status, row.get_status_display()
+
     @admin.display(description="Text")
-    def text(self, row: KeptMail) -> SafeString:
-        text = mark_safe(urlize(mail.text_of(row), nofollow=True, autoescape=True))  # noqa: S308
-        return linebreaksbr(text)
+    def text(self, row: Mail) -> SafeString:
+        try:
+            text = outbox.content_of(row)["text"]
+        except Unsealable:
+            text = "It was sealed under another SECRET_KEY."
+        return linebreaksbr(mark_safe(urlize(text, nofollow=True, autoescape=True)))  # noqa: S308
+
+    @admin.action(description="Send again")
+    def send_again(self, request: HttpRequest, mails: QuerySet[Mail]) -> None:
+        for row in mails:
+            try:
+                outbox.resend(row)
+            except DomainError as refusal:
+                self.message_user(request, f"{row.subject}: {refusal.message}", messages.ERROR)
+            else:
+                self.log_change(request, row, "Sent again")
+                self.message_user(request, f"{row.subject}: on its way to {', '.join(row.to)}.")
 
 
 @admin.register(EmailAddress)

@@ -1,13 +1,14 @@
-"""Mails: rendered in our look, sent after the commit, and kept for the operator where no mail server is set."""
+"""Mails: rendered in our look, put into the outbox, and kept for the operator where no mail server is set."""
 
 from __future__ import annotations
 
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,29 +17,39 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.template.loader import render_to_string
 
-from apps.accounts.models import KeptMail
-from apps.core.sealing import seal, unseal
+from apps.accounts import outbox
+from apps.accounts.enums import MailStatus
+from apps.accounts.models import Mail
 
+SENT_BY_US = {"Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office note answers it
 LINK = re.compile(r"(?P<label>.{3,80}):\s+(?P<url>https?://\S+)")
 
 
-def send(template: str, to: str, context: dict[str, Any]) -> None:
-    """Send `<template>_subject.txt` with `<template>_message.txt` to one person, once the transaction commits."""
-    send_on_commit(render(template, to, context))
+def send(template: str, to: str, context: dict[str, Any], *, headers: Mapping[str, str] | None = None) -> Mail:
+    """Mail `<template>_subject.txt` with `<template>_message.txt` to one person, if the transaction commits."""
+    return post(render(template, to, context, headers=headers))
 
 
-def send_on_commit(message: EmailMessage) -> None:
-    # Robust: a mail server that is away is logged as an error and does not undo what the mail tells of.
-    transaction.on_commit(message.send, robust=True)
+def post(message: EmailMessage) -> Mail:
+    """Put a mail into the outbox; it leaves once the transaction commits, and as soon as its server is there."""
+    if not outbox.has_server():
+        return keep(message)
+    row = outbox.put(message, MailStatus.WAITING)
+    transaction.on_commit(outbox.ring)
+    return row
 
 
-def render(template: str, to: str, context: dict[str, Any]) -> EmailMultiAlternatives:
+def render(
+    template: str, to: str, context: dict[str, Any], *, headers: Mapping[str, str] | None = None
+) -> EmailMultiAlternatives:
     """The mail as text and, from that text, as HTML."""
     context = {**context, "email": to, "site_name": settings.SITE_NAME, "site_url": settings.PUBLIC_URL}
     subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
     text = render_to_string(f"{template}_message.txt", context).strip()
     subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}"
-    message = EmailMultiAlternatives(subject, text, settings.DEFAULT_FROM_EMAIL, [to])
+    message = EmailMultiAlternatives(
+        subject, text, settings.DEFAULT_FROM_EMAIL, [to], headers={**SENT_BY_US, **(headers or {})}
+    )
     page = {"subject": subject, "blocks": blocks(text), "site_url": settings.PUBLIC_URL}
     message.attach_alternative(render_to_string("accounts/mail.html", page), "text/html")
     return message
@@ -75,19 +86,13 @@ class KeptMailBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         for message in email_messages:
             keep(message)
-            tell(message)
         return len(email_messages)
 
 
-def keep(message: EmailMessage) -> KeptMail:
-    row = KeptMail(to=message.recipients(), subject=message.subject[:300])
-    row.sealed_text = seal(str(message.body).encode(), _place(row))
-    row.save()
-    return row
-
-
-def text_of(row: KeptMail) -> str:
-    return unseal(bytes(row.sealed_text), _place(row)).decode()
+def keep(message: EmailMessage) -> Mail:
+    """Leave a mail to the operator, and tell it in the terminal once the transaction commits."""
+    transaction.on_commit(partial(tell, message))
+    return outbox.put(message, MailStatus.KEPT)
 
 
 def tell(message: EmailMessage) -> None:
@@ -104,7 +109,3 @@ def tell(message: EmailMessage) -> None:
 def _plain(text: str) -> str:
     """Without what a terminal obeys: people write some of what stands in mails."""
     return "".join(sign for sign in text if sign == "\n" or unicodedata.category(sign) != "Cc")
-
-
-def _place(row: KeptMail) -> str:
-    return f"kept mail {row.pk}"

@@ -8,8 +8,10 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models import Q
+from django.db.models.functions import Lower, Now
 
+from apps.accounts.enums import MailStatus
 from apps.core.ids import uuid7
 
 
@@ -107,14 +109,29 @@ class RefreshFamily(models.Model):
         return str(self.id)
 
 
-class KeptMail(models.Model):
-    """A mail that no server took, kept for the operator. Its text may hold live links, so it is sealed."""
+class Mail(models.Model):
+    """A mail on its way to a server, or kept for the operator where there is none.
+
+    Its content may hold live links: it is sealed, and forgotten once a server has taken it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     to = ArrayField(models.EmailField())
     subject = models.CharField(max_length=300)
-    sealed_text = models.BinaryField()
+    sealed_content = models.BinaryField()
+    message_id = models.CharField(max_length=300)
+    status = models.CharField(max_length=10, choices=MailStatus.choices)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    lease_until = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_attempt_at"], condition=Q(status=MailStatus.WAITING), name="accounts_mail_due")
+        ]
 
     def __str__(self) -> str:
         return self.subject

@@ -9,12 +9,13 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.enums import MailStatus
 from apps.accounts.jwt import families
-from apps.accounts.models import KeptMail, Session, User
+from apps.accounts.models import Mail, Session, User
 from apps.accounts.sessions import SessionStore, key_hash
 from apps.core import live
 
-KEPT_MAIL_LIFETIME = timedelta(days=14)
+MAIL_LIFETIME = timedelta(days=14)
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ def _close_sockets(user_id: object, *, ended: int) -> None:
 
 
 def forget_old() -> None:
-    """What is over: expired sessions, and mails that were kept long enough."""
+    """What is over: expired sessions, and mails that were sent, kept or given up long enough ago."""
     SessionStore.clear_expired()
-    KeptMail.objects.filter(created_at__lt=timezone.now() - KEPT_MAIL_LIFETIME).delete()
+    old = Mail.objects.filter(created_at__lt=timezone.now() - MAIL_LIFETIME)
+    old.exclude(status=MailStatus.WAITING).delete()

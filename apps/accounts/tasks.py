@@ -17,3 +17,10 @@ def tend_signing() -> None:
 
     keys.rotate_when_due()
     families.forget_ended()
+
+
+@shared_task(name="accounts.send_mails", queue="notify")
+def send_mails() -> None:
+    from apps.accounts import outbox
+
+    outbox.send_due()

@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from apps.accounts import mail, services
-from apps.accounts.models import KeptMail, User
+from apps.accounts import mail, outbox, services
+from apps.accounts.models import Mail, User
 from tests.accounts.browsers import is_signed_in, link_in, mails_to, path_of, sign_in
 from tests.factories.people import PASSWORD, UserFactory
 
@@ -150,27 +150,27 @@ def test_a_reset_says_how_long_its_link_works(client: Client) -> None:
 def test_s3_without_a_server_the_operator_reads_the_mail_and_a_dump_does_not(kept_mails: None, client: Client) -> None:
     person = UserFactory()
     ask_for_reset(client, person.email)
-    row = KeptMail.objects.get()
-    link = link_in(EmailMessage(body=mail.text_of(row)))
+    row = Mail.objects.get()
+    link = link_in(EmailMessage(body=outbox.content_of(row)["text"]))
     with connection.cursor() as cursor:
-        cursor.execute("SELECT sealed_text FROM accounts_keptmail")
+        cursor.execute("SELECT sealed_content FROM accounts_mail")
         assert link.encode() not in bytes(cursor.fetchone()[0])
 
     operator = Client()
     operator.force_login(User.objects.create_superuser("operator@modelyard.test", "a-password"))
-    assert row.subject in operator.get("/admin/accounts/keptmail/").content.decode()
-    page = operator.get(f"/admin/accounts/keptmail/{row.pk}/change/").content.decode()
+    assert row.subject in operator.get("/admin/accounts/mail/").content.decode()
+    page = operator.get(f"/admin/accounts/mail/{row.pk}/change/").content.decode()
     assert f'href="{link}"' in page
-    assert operator.post(f"/admin/accounts/keptmail/{row.pk}/change/", {"subject": "x"}).status_code == 403
+    assert operator.post(f"/admin/accounts/mail/{row.pk}/change/", {"subject": "x"}).status_code == 403
     client.force_login(person)
-    assert client.get(f"/admin/accounts/keptmail/{row.pk}/change/").status_code == 302
+    assert client.get(f"/admin/accounts/mail/{row.pk}/change/").status_code == 302
 
 
 def test_a_kept_mail_is_told_in_the_terminal_and_in_no_log(
     kept_mails: None, terminal: int, client: Client, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     ask_for_reset(client, UserFactory().email)
-    link = link_in(EmailMessage(body=mail.text_of(KeptMail.objects.get())))
+    link = link_in(EmailMessage(body=outbox.content_of(Mail.objects.get())["text"]))
     assert link in os.read(terminal, 10_000).decode()
     captured = capfd.readouterr()
     assert link not in captured.out + captured.err + caplog.text
@@ -184,11 +184,11 @@ def test_a_terminal_that_went_away_loses_no_mail(
     monkeypatch.setenv("TERMINAL_FD", str(writing))
     ask_for_reset(client, UserFactory().email)
     os.close(writing)
-    assert KeptMail.objects.count() == 1
+    assert Mail.objects.count() == 1
 
 
 def test_kept_mails_are_forgotten_after_two_weeks() -> None:
     young, old = (mail.keep(EmailMessage(subject=name, to=["a@example.test"])) for name in ("young", "old"))
-    KeptMail.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=15))
+    Mail.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=15))
     services.forget_old()
-    assert list(KeptMail.objects.all()) == [young]
+    assert list(Mail.objects.all()) == [young]

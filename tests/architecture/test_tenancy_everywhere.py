@@ -19,7 +19,7 @@ TENANT_MODELS = [
 ]
 GLOBAL_MODELS = {
     "accounts.IdempotentRequest",
-    "accounts.KeptMail",
+    "accounts.Mail",
     "accounts.RefreshFamily",
     "accounts.Session",
     "accounts.SigningKey",
