@@ -9,5 +9,6 @@ app_name = "start"
 urlpatterns = [
     path("", views.start, name="start"),
     path("welcome/", views.welcome, name="welcome"),
+    path("acting/end/", views.acting_end, name="acting-end"),
     path("accounts/delete/", views.account_delete, name="account-delete"),
 ]

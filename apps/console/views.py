@@ -8,17 +8,18 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.console import queries, services
-from apps.core import http
-from apps.core.errors import DomainError
+from apps.core import http, tenancy
+from apps.core.errors import DomainError, NotFound
 from apps.core.forms import submit
 from apps.core.http import Request
+from apps.organizations import acting
 from apps.organizations import queries as organizations
 from apps.organizations.errors import ConfirmationMismatch
 from apps.organizations.forms import NewOrganizationForm
-from apps.organizations.services import create_organization, delete_account
+from apps.organizations.services import create_organization, delete_account, end_acting
 
 
 @login_required
@@ -38,6 +39,19 @@ def welcome(request: Request) -> HttpResponse:
         if organization:
             return redirect(http.link(organization, "console:home"))
     return render(request, "console/welcome.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def acting_end(request: Request) -> HttpResponse:
+    """Ends what the operator started in the console, and goes back there."""
+    session = acting.of_browser(request.session, request.user)
+    if session is None:
+        raise NotFound
+    with tenancy.scope(session.organization_id):
+        end_acting(session, by=acting.operator(request.user, request))
+    del request.session[acting.KEY]
+    return redirect("admin:organizations_membership_changelist")
 
 
 @login_required

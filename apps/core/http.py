@@ -30,6 +30,7 @@ class Request(HttpRequest):
     organization: Any
     membership: Any
     actor: Actor
+    acting: Any
     credential: str
     user: Any
 

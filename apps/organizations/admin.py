@@ -9,13 +9,14 @@ from django.contrib.admin import EmptyFieldListFilter
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from apps.core import tenancy
 from apps.core.admin import ConsoleAdmin
 from apps.core.errors import DomainError
-from apps.organizations import services
-from apps.organizations.models import ApiToken, Invitation, Membership, Organization
+from apps.core.http import link
+from apps.organizations import acting, services
+from apps.organizations.models import ActingSession, ApiToken, Invitation, Membership, Organization
 
 REASON_LENGTH = 200
 
@@ -79,7 +80,29 @@ class MembershipAdmin(ConsoleAdmin):
     list_display = ["user", "organization", "role", "created_at"]
     list_filter = ["role"]
     search_fields = ["user__email", "organization__slug"]
-    actions = ["remove"]
+    actions = ["act_as", "remove"]
+
+    @admin.action(description="Look as this person")
+    def act_as(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Asks for the reason, which stands in the organization's trail."""
+        reason = " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]
+        membership = rows.first()
+        if membership is None or rows.count() != 1:
+            self.message_user(request, "Choose one person.", messages.WARNING)
+            return None
+        if not reason:
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.model._meta,
+                "title": "Look as this person?",
+                "membership": membership,
+                "reason_length": REASON_LENGTH,
+            }
+            return render(request, "admin/act_as.html", context)
+        with tenancy.scope(membership.organization_id):
+            session = services.start_acting(membership, reason, by=self.operator(request))
+            request.session[acting.KEY] = acting.remembered(session)
+        return redirect(link(membership.organization, "console:home"))
 
     @admin.action(description="Remove from the organization")
     def remove(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
@@ -110,3 +133,11 @@ class ApiTokenAdmin(ConsoleAdmin):
     @admin.action(description="Revoke")
     def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         _each(self, request, rows, services.revoke_token)
+
+
+@admin.register(ActingSession)
+class ActingSessionAdmin(ConsoleAdmin):
+    """Which operator looked at which organization, as whom, and why."""
+
+    list_display = ["operator_label", "person_label", "organization", "reason", "created_at", "ends_at", "ended_at"]
+    search_fields = ["operator_label", "person_label", "organization__slug"]

@@ -165,6 +165,18 @@ class SecondFactorMissing(DomainError):
     detail = "Set up two-factor for your own account first; otherwise you would lock yourself out."
 
 
+class ActingReadOnly(DomainError):
+    code = "acting_read_only"
+    status = 403
+    detail = "You look at this organization as {person} and change nothing here. End it first."
+
+
+class ActingEnded(DomainError):
+    code = "acting_ended"
+    status = 403
+    detail = "Your time as {person} is over. Start again in the console if you still have a reason."
+
+
 class OrganizationSuspended(DomainError):
     code = "organization_suspended"
     status = 403

@@ -16,9 +16,9 @@ from apps.core.actors import Actor
 from apps.core.errors import DomainError
 from apps.core.http import Request
 from apps.core.refusals import refusal
-from apps.organizations import callers, queries
+from apps.organizations import acting, callers, queries
 from apps.organizations.errors import SecondFactorRequired
-from apps.organizations.models import Organization
+from apps.organizations.models import Membership, Organization
 
 GetResponse = Callable[[Request], HttpResponse]
 
@@ -54,8 +54,7 @@ class TenantMiddleware:
         if found is None or not request.user.is_authenticated:
             return self.get_response(request)
         try:
-            membership = queries.membership_in(request.user, found.group(1))
-            actor = queries.actor_for_member(membership, request.user, request)
+            membership, actor = self._admitted(request, found.group(1))
         except SecondFactorRequired as error:
             _remember_page(request)
             return refusal(request, error)
@@ -63,6 +62,14 @@ class TenantMiddleware:
             return refusal(request, error)
         request.membership = membership
         return _as(request, membership.organization, actor, self.get_response)
+
+    def _admitted(self, request: Request, slug: str) -> tuple[Membership, Actor]:
+        """The member who asks, or the one as whom an operator looks."""
+        request.acting = acting.lasting(request.session, request.user, slug)
+        if request.acting:
+            return request.acting.membership, acting.actor(request.acting, request)
+        membership = queries.membership_in(request.user, slug)
+        return membership, queries.actor_for_member(membership, request.user, request)
 
     def process_view(self, request: Request, view: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         kwargs.pop("organization_slug", None)

@@ -68,6 +68,21 @@ class Membership(tenancy.TenantModel):
         return permissions_of(self.role)
 
 
+class ActingSession(tenancy.TenantModel):
+    """An operator who looks at the organization as one of its people: for a reason, for a while, and only looks."""
+
+    operator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    operator_label = models.CharField(max_length=200)
+    membership = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, related_name="+")
+    person_label = models.CharField(max_length=200)
+    reason = models.CharField(max_length=200)
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.operator_label} as {self.person_label}"
+
+
 class Invitation(tenancy.TenantModel):
     """An offer of a role to whoever holds the link and owns the address it was sent to."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from channels.db import database_sync_to_async
 
 from apps.core import tenancy
 from apps.core.errors import DomainError
-from apps.organizations import queries
+from apps.organizations import acting, queries
 
 NOT_FOUND = 4404  # close code: there is nothing to hear here, and asking again does not help
 
@@ -21,7 +22,7 @@ class TenantSocketMiddleware:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         slug = scope["url_route"]["kwargs"]["organization_slug"]
-        membership = await database_sync_to_async(_membership)(scope["user"], slug)
+        membership = await database_sync_to_async(_membership)(scope["user"], scope.get("session", {}), slug)
         if membership is None:
             await _turn_away(receive, send)
             return
@@ -37,10 +38,12 @@ async def _turn_away(receive: Any, send: Any) -> None:
     await send({"type": "websocket.close", "code": NOT_FOUND})
 
 
-def _membership(user: Any, slug: str) -> Any:
+def _membership(user: Any, browser: Mapping[str, Any], slug: str) -> Any:
     if not user.is_authenticated:
         return None
     try:
+        if session := acting.lasting(browser, user, slug):
+            return session.membership
         membership = queries.membership_in(user, slug)
         queries.require_admission(membership)
     except DomainError:

@@ -1,6 +1,7 @@
 """What people can do with organizations, members, invitations, projects and tokens: one module for each noun."""
 
 from apps.organizations.services.accounts import delete_account
+from apps.organizations.services.acting import end_acting, start_acting
 from apps.organizations.services.invitations import (
     accept_invitation,
     invite_member,
@@ -40,6 +41,7 @@ __all__ = [
     "delete_account",
     "delete_project",
     "edit_token",
+    "end_acting",
     "invite_member",
     "leave_from_outside",
     "leave_organization",
@@ -50,6 +52,7 @@ __all__ = [
     "revoke_invitation",
     "revoke_token",
     "rotate_token",
+    "start_acting",
     "suspend_organization",
     "transfer_ownership",
     "update_organization",
