@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "apps.core.middleware.ErrorMiddleware",
+    "apps.console.middleware.OperatorMiddleware",
     "apps.organizations.middleware.TenantMiddleware",
     "apps.organizations.middleware.ApiTenantMiddleware",
     "apps.organizations.idempotency.IdempotencyMiddleware",
@@ -260,6 +261,8 @@ MFA_FORMS = {
     "login_webauthn": "apps.accounts.mfa_forms.LoginPasskeyForm",
     "reauthenticate_webauthn": "apps.accounts.mfa_forms.ReauthenticatePasskeyForm",
 }
+
+OPERATORS_NEED_SECOND_FACTOR = env.bool("OPERATORS_NEED_SECOND_FACTOR", default=False)
 
 # GitHub, or a GitHub Enterprise at GITHUB_URL. Without a client id there is no such button.
 GITHUB_URL = env.str("GITHUB_URL", default="https://github.com").rstrip("/")
