@@ -9,6 +9,7 @@ from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
 from apps.jobs.api.urls import routes as jobs
 from apps.logs.api.urls import routes as calls
+from apps.notifications.api.urls import paths as notification_paths
 from apps.notifications.api.urls import routes as notifications
 from apps.organizations.api.mine import MyOrganizationsApi
 from apps.organizations.api.views import (
@@ -44,5 +45,6 @@ urlpatterns = [
     path("organization/leave/", OwnershipApi.as_view({"post": "leave"}), name="organization-leave"),
     path("roles/", RoleApi.as_view(), name="roles"),
     *usage_paths,
+    *notification_paths,
     path("", include(router.urls)),
 ]

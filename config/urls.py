@@ -60,6 +60,7 @@ urlpatterns = [
     path("api/redoc/", SpectacularRedocView.as_view(url_name="api-schema"), name="api-redoc"),
     path("o/<slug:organization_slug>/", include(organization_pages)),
     path("", include("apps.organizations.root_urls")),
+    path("", include("apps.notifications.root_urls")),
     path("", include("apps.console.status.urls")),
     path("", include("apps.console.root_urls")),
 ]

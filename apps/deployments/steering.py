@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.core import live
-from apps.deployments import lifecycle
+from apps.deployments import lifecycle, telling
 from apps.deployments.enums import ReplicaStatus
 from apps.deployments.lifecycle import LOST, Life, Order, Sight
 from apps.deployments.models import Deployment, Replica
@@ -57,6 +57,7 @@ class Step:
     removed: list[Replica] = field(default_factory=list)
     is_visible: bool = False
     is_routing_changed: bool = False
+    is_status_changed: bool = False
 
 
 def load(deployment_id: UUID) -> Endpoint | None:
@@ -74,9 +75,10 @@ def take_step(endpoint: Endpoint, sights: Mapping[UUID, Sight], now: datetime) -
     _carry_out(plan(endpoint.deployment.wanted, endpoint.members), endpoint, now, step)
     endpoint.deployment.status = status_of(endpoint.deployment.wanted, endpoint.members).value
     step.is_routing_changed = endpoint.routing != routing
-    step.is_visible |= step.is_routing_changed or endpoint.deployment.status != status
+    step.is_status_changed = endpoint.deployment.status != status
+    step.is_visible |= step.is_routing_changed or step.is_status_changed
     if step.is_visible or step.changed:
-        _write(endpoint.deployment, step)
+        _write(endpoint, step)
     return step
 
 
@@ -143,7 +145,8 @@ def _new_replica(deployment: Deployment, index: int, now: datetime) -> Replica:
 
 
 @transaction.atomic
-def _write(deployment: Deployment, step: Step) -> None:
+def _write(endpoint: Endpoint, step: Step) -> None:
+    deployment = endpoint.deployment
     wanted = Deployment.objects.filter(pk=deployment.pk, generation=deployment.generation)
     if not wanted.update(status=deployment.status, serving_version=deployment.serving_version):
         raise Superseded
@@ -155,3 +158,5 @@ def _write(deployment: Deployment, step: Step) -> None:
     if step.is_visible:
         live.publish(f"deployment:{deployment.pk}")
         live.publish("deployments")
+    if step.is_status_changed:
+        telling.tell_status(deployment, endpoint.replicas)

@@ -15,3 +15,9 @@ WAITING = (Status.PENDING, Status.RETRYING)
 ACTIVE = (*WAITING, Status.RUNNING)
 FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.DEAD)
 RETRYABLE = (Status.FAILED, Status.CANCELLED, Status.DEAD)
+END_EVENTS = {
+    Status.SUCCEEDED: "job.succeeded",
+    Status.FAILED: "job.failed",
+    Status.DEAD: "job.failed",
+    Status.CANCELLED: "job.cancelled",
+}

@@ -19,18 +19,27 @@ class Kind:
     time_limit_s: int
     max_attempts: int
     handler: Handler
+    tells_its_own_end: bool = False
 
 
 _kinds: dict[str, Kind] = {}
 
 
 def kind(
-    name: str, *, queue: str = "default", time_limit_s: int = 3600, max_attempts: int = 3
+    name: str,
+    *,
+    queue: str = "default",
+    time_limit_s: int = 3600,
+    max_attempts: int = 3,
+    tells_its_own_end: bool = False,
 ) -> Callable[[Handler], Handler]:
-    """Register the handler of a kind. It runs inside the tenant's scope and outside a transaction."""
+    """Register the handler of a kind. It runs inside the tenant's scope and outside a transaction.
+
+    A kind that `tells_its_own_end` has an event that says more to whoever started it than that a job ended.
+    """
 
     def register(handler: Handler) -> Handler:
-        _kinds[name] = Kind(name, queue, time_limit_s, max_attempts, handler)
+        _kinds[name] = Kind(name, queue, time_limit_s, max_attempts, handler, tells_its_own_end)
         return handler
 
     return register
@@ -38,3 +47,7 @@ def kind(
 
 def get(name: str) -> Kind:
     return _kinds[name]
+
+
+def tells_its_own_end(name: str) -> bool:
+    return name in _kinds and _kinds[name].tells_its_own_end

@@ -12,9 +12,10 @@ from apps.audit import services as audit
 from apps.core import live
 from apps.core.actors import Actor
 from apps.jobs import doorbell, errors, kinds
-from apps.jobs.enums import WAITING, Status
+from apps.jobs.enums import END_EVENTS, WAITING, Status
 from apps.jobs.models import Job, JobTransition
 from apps.jobs.signals import job_finished
+from apps.notifications import services as notifications
 
 
 @transaction.atomic
@@ -116,7 +117,16 @@ def _finish(job: Job, status: str, reason: str = "") -> Job:
     job.refresh_from_db()
     _record(job, reason=reason, worker=worker)
     job_finished.send(sender=Job, job=job)
+    _tell_end(job)
     return job
+
+
+def _tell_end(job: Job) -> None:
+    """Webhooks hear of every job's end, its person of those that have no event of their own."""
+    data = {"name": job.label, "kind": job.kind, "status": job.status}
+    failure = {"error_code": job.error_code, "error_message": job.error_message}
+    to = [] if kinds.tells_its_own_end(job.kind) else [job.created_by_id]
+    notifications.notify(END_EVENTS[Status(job.status)], job, {**data, **failure}, to=to)
 
 
 def _record(job: Job, reason: str = "", worker: str = "") -> None:

@@ -1,10 +1,16 @@
 from django.db import models
 
 from apps.datasets.enums import ColumnKind
+from apps.jobs.enums import Status
 
 JOB_KIND = "training.run"
 MIN_FOLDS = 2
 MAX_FOLDS = 10
+RUN_EVENTS = {
+    Status.SUCCEEDED: "training_run.succeeded",
+    Status.FAILED: "training_run.failed",
+    Status.DEAD: "training_run.failed",
+}
 UNPREDICTABLE_KINDS = (ColumnKind.ID, ColumnKind.TEXT, ColumnKind.DATE, ColumnKind.DATETIME)
 
 

@@ -12,11 +12,13 @@ from apps.core import live
 from apps.core.actors import Actor
 from apps.datasets.models import Column, DatasetVersion
 from apps.jobs import services as jobs
+from apps.jobs.enums import Status
 from apps.jobs.models import Job
+from apps.notifications import services as notifications
 from apps.organizations.models import Project
 from apps.registry import services as registry
 from apps.training import errors, refusals
-from apps.training.enums import JOB_KIND, UNDER_WAY, UNPREDICTABLE_KINDS, Candidate, TrialStatus
+from apps.training.enums import JOB_KIND, RUN_EVENTS, UNDER_WAY, UNPREDICTABLE_KINDS, Candidate, TrialStatus
 from apps.training.models import TrainingRun, Trial
 
 SHOWN_COLUMNS = 8
@@ -120,3 +122,14 @@ def close_run(job: Job) -> None:
     open_trials.update(status=TrialStatus.SKIPPED)
     live.publish("training-runs")
     live.publish(f"training-run:{job.subject_id}")
+    _tell_end(job)
+
+
+def _tell_end(job: Job) -> None:
+    event = RUN_EVENTS.get(Status(job.status))
+    run = TrainingRun.objects.filter(job=job).first() if event else None
+    if event and run:
+        data = {"name": run.name, "job_id": str(job.pk), "error_code": job.error_code}
+        version = str(run.model_version_id) if run.model_version_id else None
+        told = {**data, "error_message": job.error_message, "model_version_id": version}
+        notifications.notify(event, run, told, to=[job.created_by_id])

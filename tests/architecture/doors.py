@@ -27,6 +27,7 @@ ROW_OF_AREA = {
     "projects": "project_id",
     "invitations": "invitation_id",
     "calls": "call_id",
+    "notifications": "notification_id",
     "usage": "event_id",
 }
 

@@ -38,6 +38,8 @@ AREA_OF_PATH = {
     "jobs": "jobs",
     "usage": "usage",
     "calls": "calls",
+    "notifications": "notifications",
+    "notification-preferences": "notifications",
 }
 OTHER_SCOPES = {
     "post /api/v1/organization/transfer/": "organization.transfer",

@@ -41,6 +41,11 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
     ("post", "/api/v1/invitations/"): lambda rows: {"email": "new@example.test", "role": "analyst"},
     ("patch", "/api/v1/members/{id}/"): lambda rows: {"role": "developer"},
     ("patch", "/api/v1/models/{id}/"): lambda rows: {"description": "new"},
+    ("patch", "/api/v1/notification-preferences/"): lambda rows: {
+        "event": "job.failed",
+        "channel": "mail",
+        "is_on": False,
+    },
     ("patch", "/api/v1/organization/"): lambda rows: {"name": "new"},
     ("post", "/api/v1/organization/transfer/"): lambda rows: {"member": str(rows["other_member"].pk)},
     ("post", "/api/v1/projects/"): lambda rows: {"name": "new"},

@@ -13,6 +13,7 @@ from apps.core.actors import Actor
 from apps.deployments.models import Deployment, Replica
 from apps.jobs.models import Job, JobLogLine, JobTransition
 from apps.logs.models import CallRecord
+from apps.notifications.models import Notification
 from apps.organizations import services
 from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
 from apps.usage.models import UsageEvent
@@ -51,6 +52,9 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         token, _ = services.create_token(f"{mark}-token", ["datasets.read"], by=actor)
         invitation = services.invite_member(f"{mark}-guest@example.test", "analyst", by=actor)
         call = _call(mark)
+        notification = Notification.objects.create(
+            user_id=actor.user_id, event="job.failed", title=f"{mark}-run failed", text=mark, subject_id=job.pk
+        )
         event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
     return {
         "dataset_id": dataset,
@@ -66,6 +70,7 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         "membership_id": token.membership,
         "invitation_id": invitation,
         "call_id": call,
+        "notification_id": notification,
         "event_id": event,
     }
 

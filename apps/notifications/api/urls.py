@@ -1,3 +1,8 @@
 from typing import Any
 
-routes: list[tuple[str, Any]] = []
+from django.urls import path
+
+from apps.notifications.api.inbox import NotificationApi, PreferenceApi
+
+routes: list[tuple[str, Any]] = [("notifications", NotificationApi)]
+paths = [path("notification-preferences/", PreferenceApi.as_view(), name="notification-preferences")]

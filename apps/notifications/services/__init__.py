@@ -1,0 +1,5 @@
+from apps.notifications.services.inbox import mark_all_read, mark_read, owner_of_inbox
+from apps.notifications.services.notify import notify
+from apps.notifications.services.preferences import set_preferences, unsubscribe
+
+__all__ = ["mark_all_read", "mark_read", "notify", "owner_of_inbox", "set_preferences", "unsubscribe"]

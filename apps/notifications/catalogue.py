@@ -1,0 +1,157 @@
+"""The events that people and webhooks are told of, each written down once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apps.notifications.enums import Channel
+from apps.notifications.errors import UnknownEvent
+
+TITLE_CHARS = 200
+TEXT_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`permission` is what whoever is told must have; `page` is the address of what it is about.
+
+    `title` and `text` are filled from the event's data. Mail that is not optional cannot be turned off.
+    """
+
+    name: str
+    words: str
+    title: str
+    permission: str
+    page: str
+    text: str = ""
+    has_row: bool = True
+    inbox: bool = True
+    mail: bool = False
+    mail_is_optional: bool = True
+
+    @property
+    def area(self) -> str:
+        return self.name.partition(".")[0].replace("_", " ").capitalize()
+
+    def default(self, channel: str) -> bool:
+        return self.inbox if channel == Channel.INBOX else self.mail
+
+    def is_optional(self, channel: str) -> bool:
+        return channel == Channel.INBOX or self.mail_is_optional
+
+    def title_of(self, data: Mapping[str, Any]) -> str:
+        return _cut(self.title.format_map(data), TITLE_CHARS)
+
+    def text_of(self, data: Mapping[str, Any]) -> str:
+        return _cut(self.text.format_map(data), TEXT_CHARS)
+
+    def page_arguments(self, subject_id: Any) -> list[Any]:
+        return [subject_id] if self.has_row else []
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+EVENTS = {
+    event.name: event
+    for event in (
+        Event("job.succeeded", "A job of mine finished", "{name} finished", "jobs.read", "jobs:job-detail"),
+        Event(
+            "job.failed",
+            "A job of mine failed",
+            "{name} failed",
+            "jobs.read",
+            "jobs:job-detail",
+            text="{error_message}",
+            mail=True,
+        ),
+        Event(
+            "job.cancelled",
+            "A job of mine was cancelled",
+            "{name} was cancelled",
+            "jobs.read",
+            "jobs:job-detail",
+            inbox=False,
+        ),
+        Event(
+            "training_run.succeeded",
+            "A training run of mine finished",
+            "Training {name} finished",
+            "training.read",
+            "training:run-detail",
+            mail=True,
+        ),
+        Event(
+            "training_run.failed",
+            "A training run of mine failed",
+            "Training {name} failed",
+            "training.read",
+            "training:run-detail",
+            text="{error_message}",
+            mail=True,
+        ),
+        Event(
+            "deployment.ready",
+            "A deployment became ready",
+            "{name} is ready",
+            "deployments.write",
+            "deployments:deployment-detail",
+        ),
+        Event(
+            "deployment.degraded",
+            "A deployment is degraded",
+            "{name} is degraded",
+            "deployments.write",
+            "deployments:deployment-detail",
+            text="{reason}",
+        ),
+        Event(
+            "deployment.failed",
+            "A deployment failed",
+            "{name} failed",
+            "deployments.write",
+            "deployments:deployment-detail",
+            text="{reason}",
+            mail=True,
+        ),
+        Event(
+            "member.joined",
+            "Somebody joined the organization",
+            "{email} joined as {role}",
+            "members.write",
+            "organizations:member-list",
+            has_row=False,
+        ),
+        Event(
+            "token.created",
+            "An API token was made for me",
+            "API token {name} was made",
+            "tokens.read",
+            "organizations:token-detail",
+            text="Made by {by}. If that was not you, revoke it and change your password.",
+            mail=True,
+            mail_is_optional=False,
+        ),
+        Event(
+            "webhook.disabled",
+            "A webhook was disabled",
+            "The webhook to {url} was disabled",
+            "webhooks.write",
+            "notifications:notification-list",
+            text="{reason}",
+            has_row=False,
+            mail=True,
+        ),
+    )
+}
+
+
+def get(name: str) -> Event:
+    """Raises `UnknownEvent`."""
+    try:
+        return EVENTS[name]
+    except KeyError:
+        raise UnknownEvent(field="event", event=name, known=", ".join(EVENTS)) from None

@@ -1,0 +1,32 @@
+"""Mails about events, with the one-click unsubscription of RFC 8058 where they are optional."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from apps.accounts import mail
+from apps.core import http
+from apps.notifications import unsubscribing
+from apps.notifications.catalogue import Event
+from apps.organizations.models import Membership
+
+ONE_CLICK = "List-Unsubscribe=One-Click"
+
+
+def send(event: Event, member: Membership, subject_id: UUID, data: dict[str, Any]) -> None:
+    """Mail one member, if the transaction commits."""
+    stop_url = unsubscribing.url_for(member, event) if event.mail_is_optional else ""
+    page = http.link(member.organization, event.page, *event.page_arguments(subject_id))
+    context = {
+        "event": event,
+        "organization": member.organization,
+        "title": event.title_of(data),
+        "text": event.text_of(data),
+        "link": f"{settings.PUBLIC_URL}{page}",
+        "stop_url": stop_url,
+    }
+    headers = {"List-Unsubscribe": f"<{stop_url}>", "List-Unsubscribe-Post": ONE_CLICK} if stop_url else {}
+    mail.send("notifications/email/event", member.user.email, context, headers=headers)

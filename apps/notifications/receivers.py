@@ -1,0 +1,26 @@
+"""What lower apps tell people of (docs/signals.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from apps.core.actors import Actor
+from apps.notifications import services
+from apps.organizations.models import ApiToken, Membership
+from apps.organizations.signals import action_taken
+
+
+@receiver(action_taken)
+def tell_of_newcomer(sender: Any, actor: Actor, action: str, changes: dict[str, Any], **_: Any) -> None:
+    if action == "invitation.accepted":
+        newcomer = Membership.objects.get(user_id=actor.user_id)
+        services.notify("member.joined", newcomer, changes, but=actor.user_id)
+
+
+@receiver(action_taken)
+def tell_of_token(sender: Any, actor: Actor, action: str, subject: Any, changes: dict[str, Any], **_: Any) -> None:
+    if action == "token.created" and isinstance(subject, ApiToken):
+        person = subject.membership.user_id if subject.membership else None
+        services.notify("token.created", subject, {**changes, "by": actor.label}, to=[person])

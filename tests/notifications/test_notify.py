@@ -1,0 +1,175 @@
+"""Who is told of what, by which channel, and in which transaction."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import transaction
+from django.urls import reverse
+
+from apps.accounts.models import Mail
+from apps.core.actors import Actor
+from apps.core.ids import uuid7
+from apps.deployments.enums import DeploymentStatus
+from apps.deployments.models import Deployment, Replica
+from apps.deployments.telling import tell_status
+from apps.jobs import services as jobs
+from apps.jobs.models import Job
+from apps.notifications import services
+from apps.notifications.catalogue import EVENTS
+from apps.notifications.errors import UnknownEvent
+from apps.notifications.models import Notification
+from apps.organizations import services as organizations
+from apps.organizations.models import ApiToken, Membership
+from tests.conftest import actor_of
+from tests.factories.people import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def told(user: Any) -> list[str]:
+    return list(Notification.objects.of(user.pk).order_by("id").values_list("event", flat=True))
+
+
+@pytest.fixture
+def job(in_acme: Any, developer: Any) -> Job:
+    return Job.objects.create(kind="test.kind", queue="default", label="Train churn", created_by_id=developer.pk)
+
+
+def test_a_failed_job_tells_the_person_who_started_it_and_nobody_else(job: Job, developer: Any, owner: Any) -> None:
+    jobs.fail(job, "column_missing", "There is no column price.")
+    row = Notification.objects.get(user=developer)
+    assert (row.event, row.title, row.text) == ("job.failed", "Train churn failed", "There is no column price.")
+    assert row.subject_id == job.pk
+    assert told(owner) == []
+
+
+def test_a_job_that_a_token_started_tells_the_tokens_person(job: Job, developer: Any, owner: Any) -> None:
+    by = actor_of(developer, "developer")
+    token, _ = organizations.create_token("ci", ["jobs.read"], by=by)
+    job.created_by_id = token.pk
+    jobs.succeed(job, None)
+    assert told(developer) == ["token.created", "job.succeeded"]
+    assert told(owner) == []
+
+
+def test_whoever_left_is_told_nothing(job: Job, developer: Any) -> None:
+    Membership.objects.get(user=developer).delete()
+    jobs.succeed(job, None)
+    assert not Notification.objects.exists()
+
+
+def test_whoever_may_not_see_it_any_more_is_told_nothing(job: Job, developer: Any) -> None:
+    Membership.objects.filter(user=developer).update(role="billing")
+    jobs.succeed(job, None)
+    assert not Notification.objects.exists()
+
+
+def test_a_job_of_the_system_is_told_to_nobody(job: Job) -> None:
+    job.created_by_id = None
+    jobs.succeed(job, None)
+    assert not Notification.objects.exists()
+
+
+def test_what_is_rolled_back_was_told_to_nobody(
+    job: Job, developer: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks, pytest.raises(ZeroDivisionError), transaction.atomic():
+        jobs.fail(job, "broken", "It broke.")
+        raise ZeroDivisionError
+    assert told(developer) == []
+    assert callbacks == []
+    assert not Mail.objects.exists()
+
+
+def test_a_mail_tells_the_event_with_its_link(
+    job: Job, developer: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        jobs.fail(job, "column_missing", "There is no column price.")
+    (sent,) = mail.outbox
+    assert sent.to == [developer.email]
+    assert "Train churn failed" in sent.subject
+    assert "There is no column price." in sent.body
+    assert f"/o/acme/jobs/{job.pk}/" in sent.body
+
+
+def test_a_newcomer_is_told_to_those_who_manage_members(in_acme: Any, owner: Any, developer: Any, actor: Actor) -> None:
+    guest = UserFactory(email="guest@acme.test")
+    newcomer = Membership.objects.create(user=guest, role="admin")
+    by = actor_of(guest, "admin")
+    services.notify("member.joined", newcomer, {"email": guest.email, "role": "admin"}, but=by.user_id)
+    assert told(owner) == ["member.joined"]
+    assert told(guest) == []
+    assert told(developer) == []
+
+
+def test_who_accepts_an_invitation_is_told_to_the_owner(
+    in_acme: Any, owner: Any, actor: Actor, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        organizations.invite_member("guest@acme.test", "analyst", by=actor)
+    found = re.search(r"/invitations/(\S+)/", str(mail.outbox[-1].body))
+    assert found
+    guest = UserFactory(email="guest@acme.test")
+    organizations.accept_invitation(found[1], guest, by=Actor("user", guest.pk, guest.email, user_id=guest.pk))
+    row = Notification.objects.get(user=owner)
+    assert (row.event, row.title) == ("member.joined", "guest@acme.test joined as analyst")
+
+
+def test_a_new_token_is_always_mailed_to_its_person(
+    in_acme: Any, owner: Any, actor: Actor, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        organizations.create_token("ci", ["jobs.read"], by=actor)
+    (sent,) = mail.outbox
+    assert sent.to == [owner.email]
+    assert "List-Unsubscribe" not in sent.extra_headers
+    assert ApiToken.objects.get().secret_hash not in sent.body
+
+
+def deployed(status: DeploymentStatus) -> Deployment:
+    return Deployment(id=uuid7(), name="churn", status=status.value)
+
+
+def crashed() -> Replica:
+    return Replica(status="failed", failure_count=1, last_error="It ran out of memory.")
+
+
+def test_a_deployment_in_trouble_is_told_with_the_reason_to_those_who_build(
+    in_acme: Any, developer: Any, viewer: Any
+) -> None:
+    tell_status(deployed(DeploymentStatus.DEGRADED), [crashed(), Replica(status="ready")])
+    row = Notification.objects.get(user=developer)
+    assert (row.event, row.text) == ("deployment.degraded", "It ran out of memory.")
+    assert told(viewer) == []
+
+
+def test_a_deployment_that_is_only_growing_alarms_nobody(in_acme: Any, developer: Any) -> None:
+    tell_status(deployed(DeploymentStatus.DEGRADED), [Replica(status="ready"), Replica(status="starting")])
+    assert told(developer) == []
+
+
+def test_an_unknown_event_is_refused(job: Job) -> None:
+    with pytest.raises(UnknownEvent):
+        services.notify("job.exploded", job, {})
+
+
+def test_telling_more_people_takes_no_more_queries(job: Job, django_assert_max_num_queries: Any) -> None:
+    def count() -> int:
+        with django_assert_max_num_queries(20) as seen:
+            services.notify("deployment.ready", job, {"name": "churn"})
+        return len(seen)
+
+    before = count()
+    for name in ("a", "b", "c"):
+        Membership.objects.create(user=UserFactory(email=f"{name}@acme.test"), role="developer")
+    assert count() == before
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_each_event_leads_to_a_page_that_exists(event: Any) -> None:
+    assert reverse(event.page, args=["acme", *event.page_arguments(uuid7())])
