@@ -8,9 +8,11 @@ def schedules(settings: Any) -> dict[str, dict[str, Any]]:
         "publish-lost-snapshots": every(5.0, "console.publish_lost_snapshots"),
         "publish-late-snapshots": every(60.0, "console.publish_late_snapshots"),
         "send-waiting-mails": every(5.0, "accounts.send_mails"),
+        "deliver-webhooks": every(1.0, "notifications.deliver_webhooks"),
         "tend-signing": every(3600.0, "accounts.tend_signing"),
         "forget-old-answers": every(3600.0, "console.forget_old_answers"),
         "expire-trails": every(86400.0, "audit.expire_trails"),
+        "forget-old-webhooks": every(86400.0, "notifications.forget_old_webhooks"),
         "forget-old-sessions": every(86400.0, "accounts.forget_old"),
     }
 

@@ -1,0 +1,19 @@
+from apps.core.errors import DomainError
+
+
+class TooManyEndpoints(DomainError):
+    code = "too_many_webhook_endpoints"
+    status = 409
+    detail = "An organization has {limit} webhook endpoints at most. Delete one that is not needed."
+
+
+class EndpointDisabled(DomainError):
+    code = "webhook_endpoint_disabled"
+    status = 409
+    detail = "This endpoint is disabled, so nothing is sent to it. Enable it first."
+
+
+class DeliveryBeingSent(DomainError):
+    code = "webhook_delivery_being_sent"
+    status = 409
+    detail = "It is being sent right now. Wait for what the endpoint answers."

@@ -1,0 +1,142 @@
+"""One attempt of a delivery: claimed before, written down before it is sent, and its outcome fenced by its number."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.db import transaction
+
+from apps.core import live, outbound, tenancy
+from apps.core.errors import DomainError
+from apps.notifications.models import Delivery, DeliveryAttempt
+from apps.notifications.webhooks import clock, schedule, secrets, signing
+from apps.notifications.webhooks.claiming import Claim
+from apps.notifications.webhooks.enums import DeliveryStatus
+
+LIMITS = outbound.Limits(connect_s=5, read_s=10, total_s=15, max_bytes=64_000)
+# Longer than an exchange may take, so that only the death of its process ends a lease.
+LEASE_S = 45.0
+KEPT_CHARS = 8_000
+KEPT_HEADERS = 40
+KEPT_HEADER_CHARS = 500
+GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back: an answer, or in `error` why there was none."""
+
+    duration_ms: int
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    error: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+def execute(claim: Claim) -> None:
+    """Send what was claimed. A process that dies between sending and noting it leaves it to be sent again."""
+    with tenancy.scope(claim.organization_id):
+        if attempt := begin(claim):
+            outcome = send(attempt, attempt.delivery.message.body.encode())
+            finish(claim, attempt, outcome)
+
+
+@transaction.atomic
+def begin(claim: Claim) -> DeliveryAttempt | None:
+    """Write down what is about to be sent; None when it is no longer this claim's to send."""
+    rows = Delivery.objects.select_related("message", "endpoint").select_for_update(of=("self",))
+    delivery = rows.filter(pk=claim.delivery_id, attempt=claim.attempt, lease_until__isnull=False).first()
+    if delivery is None or not delivery.is_open:
+        return None
+    now = clock.now()
+    signing_secrets = secrets.secrets_of(delivery.endpoint, now)
+    message = delivery.message
+    headers = signing.headers(message.webhook_id, int(now.timestamp()), message.body.encode(), signing_secrets)
+    return DeliveryAttempt.objects.create(
+        delivery=delivery, number=claim.attempt, url=delivery.endpoint.url, started_at=now, request_headers=headers
+    )
+
+
+def send(attempt: DeliveryAttempt, body: bytes) -> Outcome:
+    started = time.monotonic()
+    try:
+        answer = outbound.request("POST", attempt.url, headers=attempt.request_headers, body=body, limits=LIMITS)
+    except DomainError as refusal:
+        return Outcome(_ms_since(started), error=refusal.message[:300])
+    return Outcome(_ms_since(started), answer.status, _kept_headers(answer.headers), _kept_text(answer.body))
+
+
+@transaction.atomic
+def finish(claim: Claim, attempt: DeliveryAttempt, outcome: Outcome) -> None:
+    """Note what came back, and what follows from it unless a later attempt took this one's place."""
+    now = clock.now()
+    DeliveryAttempt.objects.filter(pk=attempt.pk).update(
+        finished_at=now,
+        duration_ms=outcome.duration_ms,
+        response_status=outcome.status,
+        response_headers=dict(outcome.headers),
+        response_body=outcome.body,
+        error=outcome.error,
+    )
+    rows = Delivery.objects.select_related("endpoint", "message").select_for_update(of=("self",))
+    delivery = rows.filter(pk=claim.delivery_id, attempt=claim.attempt).first()
+    if delivery is not None and delivery.is_open:
+        _conclude(delivery, outcome)
+
+
+def _conclude(delivery: Delivery, outcome: Outcome) -> None:
+    from apps.notifications.services import webhooks as services
+
+    delivery.lease_until = None
+    if outcome.is_success:
+        end(delivery, DeliveryStatus.SUCCEEDED)
+    elif outcome.status == GONE:
+        end(delivery, DeliveryStatus.FAILED)
+        services.disable_gone(delivery.endpoint)
+    else:
+        _try_later(delivery)
+
+
+def _try_later(delivery: Delivery) -> None:
+    from apps.notifications.services import webhooks as services
+
+    delivery.failures += 1
+    next_attempt_at = schedule.next_attempt(delivery.failures, delivery.began_at, clock.now())
+    if next_attempt_at is None:
+        end(delivery, DeliveryStatus.FAILED)
+        services.tell_given_up(delivery)
+        return
+    delivery.status, delivery.next_attempt_at = DeliveryStatus.RETRYING, next_attempt_at
+    delivery.save()
+    _publish(delivery)
+
+
+def end(delivery: Delivery, status: DeliveryStatus) -> None:
+    delivery.status, delivery.finished_at, delivery.lease_until = status, clock.now(), None
+    delivery.save()
+    _publish(delivery)
+
+
+def _publish(delivery: Delivery) -> None:
+    live.publish(f"delivery:{delivery.pk}")
+    live.publish(f"webhook:{delivery.endpoint_id}")
+
+
+def _ms_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    first = list(headers.items())[:KEPT_HEADERS]
+    return {_kept_text(name.encode()): _kept_text(value.encode())[:KEPT_HEADER_CHARS] for name, value in first}
+
+
+def _kept_text(content: bytes) -> str:
+    # PostgreSQL text cannot hold NUL, and what answers may be anything.
+    return content.decode(errors="replace").replace("\x00", "\ufffd")[:KEPT_CHARS]
