@@ -15,8 +15,11 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from apps.core.live_channel import disconnect_raw, publish_raw
+from apps.core import live_channel
+from apps.core.live_channel import Missed, disconnect_raw, forget_raw, publish_raw
 from apps.core.tenancy import current_tenant_id
+
+_unheard: set[UUID] = set()
 
 
 def publish(topic: str, event: str = "changed") -> None:
@@ -27,10 +30,21 @@ def publish(topic: str, event: str = "changed") -> None:
 
 def _publish_quietly(organization_id: UUID, topic: str, event: str) -> None:
     try:
+        if organization_id in _unheard:
+            forget_raw(_client(), organization_id)
+            _unheard.discard(organization_id)
         publish_raw(_client(), organization_id, topic, event)
     except redis.RedisError:
-        # A page that misses this catches up when its socket reconnects.
-        return
+        # The ring would have a hole that nobody sees, so the next event begins a new one and pages fetch everything.
+        _unheard.add(organization_id)
+
+
+def missed_since(organization_id: UUID, position: str) -> Missed:
+    """What an organization's page was not told since `position`: everything, if Redis cannot say."""
+    try:
+        return live_channel.missed_since(_client(), organization_id, position)
+    except redis.RedisError:
+        return Missed(None, at=live_channel.NOWHERE)
 
 
 def disconnect(user_id: Any) -> None:

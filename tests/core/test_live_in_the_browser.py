@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -45,6 +46,8 @@ def connections(page: Page, url: str, *codes: int) -> list[WebSocketRoute]:
         opened.append(route)
         if len(opened) <= len(codes):
             route.close(code=codes[len(opened) - 1])
+        else:
+            route.on_message(lambda message: route.send(json.dumps({"subscribed": json.loads(message)["subscribe"]})))
 
     page.route_web_socket("**/live/", accept)
     page.goto(f"{url}/o/acme/jobs/")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -162,7 +164,8 @@ def test_on_a_phone_the_navigation_is_a_drawer(browser: Browser, live_server: An
     page.context.close()
 
 
-LIVE_PAGE = """<!DOCTYPE html><body data-live-url="/ws/o/acme/live/"><span id="stale" hidden>stale</span>
+LIVE_PAGE = """<!DOCTYPE html><body data-live-url="/ws/o/acme/live/"><span id="stale" hidden>stale for
+<i data-stale-for></i><button data-stale-retry>Retry</button></span>
 <div id="job" data-live="job:1 jobs" hx-get="/fragment" hx-trigger="live" hx-swap="outerHTML">old</div>
 <div id="other" data-live="run:2" hx-get="/other" hx-trigger="live">untouched</div>
 <script src="/static/django_htmx/htmx-2.min.js"></script>
@@ -195,12 +198,22 @@ def test_a_live_event_fetches_the_fragment_and_subscribes_to_its_new_topics(brow
     expect(page.locator("#other")).to_have_text("untouched")
     page.context.close()
 
-    assert sent == ['{"subscribe":["job:1","jobs","run:2"]}', '{"subscribe":["job:9","run:2"]}']
+    assert [json.loads(message)["subscribe"] for message in sent] == [["job:1", "jobs", "run:2"], ["job:9", "run:2"]]
+
+
+LIVE_JOB = '<div id="job" data-live="job:1 jobs" hx-get="/fragment" hx-trigger="live" hx-swap="outerHTML">new</div>'
+
+
+def has(found: list[Any], count: int) -> bool:
+    return len(found) >= count
 
 
 def acknowledge(socket: Any) -> None:
     """Answer subscriptions as the server does."""
-    socket.on_message(lambda message: socket.send(json.dumps({"subscribed": json.loads(message)["subscribe"]})))
+    answer = {"at": "2-0", "missed": None}
+    socket.on_message(
+        lambda message: socket.send(json.dumps({"subscribed": json.loads(message)["subscribe"], **answer}))
+    )
 
 
 def test_what_changed_before_the_subscription_is_fetched(browser: Browser, live_server: Any) -> None:
@@ -252,31 +265,51 @@ def test_what_changes_while_a_fragment_is_on_its_way_is_fetched_too(browser: Bro
     page.context.close()
 
 
-def test_a_lost_socket_is_told_and_everything_is_fetched_again_after_it_returns(
+def test_a_page_without_its_socket_says_so_after_five_seconds_and_resumes_where_it_was(
     browser: Browser, live_server: Any
 ) -> None:
     page = open_page(browser, "about:blank")
+    page.clock.install()
     sockets: list[Any] = []
+    asked: list[str] = []
+    fetched: list[str] = []
 
     def connect(socket: Any) -> None:
         sockets.append(socket)
-        if len(sockets) > 1:
-            acknowledge(socket)
+        if len(sockets) in (1, 5):
+            socket.on_message(lambda message: answer(socket, json.loads(message)))
+        else:
+            socket.close()
+
+    def answer(socket: Any, message: Any) -> None:
+        asked.append(message["since"])
+        missed = ["run:2"] if message["since"] else None
+        socket.send(json.dumps({"subscribed": message["subscribe"], "at": "7-0", "missed": missed}))
+
+    def fulfill(route: Any) -> None:
+        fetched.append(route.request.url.rsplit("/", 1)[1])
+        route.fulfill(body=LIVE_JOB if fetched[-1] == "fragment" else "seen")
 
     page.route_web_socket("**/ws/o/acme/live/", connect)
     page.route("**/live-page", lambda route: route.fulfill(content_type="text/html", body=LIVE_PAGE))
-    page.route("**/fragment", lambda route: route.fulfill(body='<div id="job" data-live="job:1">caught up</div>'))
-    page.route("**/other", lambda route: route.fulfill(body="also caught up"))
+    page.route("**/fragment", fulfill)
+    page.route("**/other", fulfill)
     page.goto(f"{live_server.url}/live-page")
-    wait_until(page, lambda: len(sockets) == 1)
-    page.evaluate(
-        "new MutationObserver(() => { window.wasStale ||= !document.getElementById('stale').hidden })"
-        ".observe(document.getElementById('stale'), {attributes: true})"
-    )
-    sockets[0].close()
+    wait_until(page, lambda: len(asked) == 1)
+    page.clock.run_for(1000)
+    wait_until(page, lambda: sorted(fetched) == ["fragment", "other"])
 
-    expect(page.locator("#job")).to_have_text("caught up")
-    expect(page.locator("#other")).to_have_text("also caught up")
+    sockets[0].close()
+    for number in (2, 3, 4):
+        page.clock.run_for(2000)
+        wait_until(page, partial(has, sockets, number))
+    expect(page.locator("#stale")).to_be_visible()
+    expect(page.locator("[data-stale-for]")).to_have_text(re.compile(r"\d+ s"))
+    page.get_by_role("button", name="Retry").click()
+    wait_until(page, lambda: len(asked) == 2)
+    page.clock.run_for(1000)
     expect(page.locator("#stale")).to_be_hidden()
-    assert page.evaluate("window.wasStale")
+    wait_until(page, lambda: len(fetched) == 3)
+    assert asked == ["", "7-0"]
+    assert fetched[2] == "other"
     page.context.close()

@@ -1,18 +1,24 @@
 // One WebSocket for the page. It names the topics that `[data-live]` elements show; when one changes, the element gets
 // a `live` event and htmx fetches its fragment again. What it says never replaces what the server would render.
+// After a loss it says up to where it was told (`since`), and is told what it missed.
 
 const REFRESH_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
+const STALE_MS = 5_000;
+const SECOND_MS = 1_000;
 const NOT_FOUND = 4404; // signed out, or no longer a member: asking again does not help
 
 const path = document.body.dataset.liveUrl;
 const badge = document.getElementById("stale");
 const waiting = new Set();
+const owed = new Set(); // topics whose fragment could not be fetched
 let socket = null;
+let retry = 0;
 let failures = 0;
+let awaySince = Date.now();
+let at = "";
 let subscribed = "";
-let wasConnected = false;
 let heard = new Set();
 
 const shown = () => [...document.querySelectorAll("[data-live]")];
@@ -39,43 +45,46 @@ function refresh() {
 
 function subscribe() {
   const topics = [...new Set(shown().flatMap(topicsOf))].sort();
-  const message = JSON.stringify({ subscribe: topics });
-  if (socket?.readyState !== WebSocket.OPEN || message === subscribed) return;
-  socket.send(message);
-  subscribed = message;
+  if (socket?.readyState !== WebSocket.OPEN || subscribed === String(topics)) return;
+  socket.send(JSON.stringify({ subscribe: topics, since: at }));
+  subscribed = String(topics);
 }
 
 function opened() {
   failures = 0;
-  subscribed = "";
-  heard = new Set();
-  wasConnected = true;
-  badge.hidden = true;
+  subscribed = null;
   subscribe();
 }
 
 // What happened between rendering and subscribing was told to nobody, so a newly heard topic counts as changed.
 function acknowledged(topics) {
-  const before = heard;
+  changed(new Set([...topics.filter((topic) => !heard.has(topic)), ...owed]));
   heard = new Set(topics);
-  changed(new Set(topics.filter((topic) => !before.has(topic))));
+  owed.clear();
+  awaySince = 0;
+  badge.hidden = true;
 }
 
 function received(event) {
   const message = JSON.parse(event.data);
+  at = message.at ?? at;
+  // Nobody knows any more what was missed, so everything counts as changed.
+  if (message.missed === null) heard = new Set();
   if (message.subscribed) acknowledged(message.subscribed);
-  else changed(new Set([message.topic]));
+  else if (message.missed === null) changed(new Set(shown().flatMap(topicsOf)));
+  changed(new Set(message.missed ?? [message.topic].filter(Boolean)));
 }
 
 function closed(event) {
   if (event.code === NOT_FOUND) return turnedAway();
+  awaySince ||= Date.now();
   failures += 1;
-  badge.hidden = failures < 2 && !wasConnected;
   const longest = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS);
-  setTimeout(connect, longest * (0.5 + Math.random() / 2));
+  retry = setTimeout(connect, longest * (0.5 + Math.random() / 2));
 }
 
 function turnedAway() {
+  awaySince = 0;
   badge.hidden = true;
   document.getElementById("turned-away").hidden = false;
 }
@@ -88,7 +97,37 @@ function connect() {
   socket.addEventListener("close", closed);
 }
 
+function connectNow() {
+  if (!awaySince || socket.readyState !== WebSocket.CLOSED) return;
+  clearTimeout(retry);
+  connect();
+}
+
+function tell() {
+  const away = awaySince ? Date.now() - awaySince : 0;
+  badge.hidden = away < STALE_MS;
+  if (!badge.hidden) badge.querySelector("[data-stale-for]").textContent = inWords(Math.floor(away / SECOND_MS));
+}
+
+const inWords = (seconds) => (seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`);
+
+function failed({ target }) {
+  if (!target.dataset?.live) return;
+  for (const topic of topicsOf(target)) owed.add(topic);
+  if (!awaySince) setTimeout(payBack, STALE_MS);
+}
+
+function payBack() {
+  if (awaySince) return; // paid when the socket is back
+  changed(new Set(owed));
+  owed.clear();
+}
+
 if (path && badge) {
   document.addEventListener("htmx:load", subscribe);
+  for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) document.addEventListener(failure, failed);
+  badge.querySelector("[data-stale-retry]").addEventListener("click", connectNow);
+  addEventListener("online", connectNow);
+  setInterval(tell, SECOND_MS);
   connect();
 }
