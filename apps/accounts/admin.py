@@ -8,8 +8,9 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.defaultfilters import linebreaksbr
-from django.utils.html import urlize
+from django.utils.html import format_html, urlize
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
@@ -53,9 +54,9 @@ class UserAdmin(ModelAdmin):
 class MailAdmin(ConsoleAdmin):
     """The outbox. Whoever reads a mail can follow its links, so only those that no server took can be read."""
 
-    list_display = ["subject", "recipients", "status_label", "attempts", "last_error", "created_at"]
+    list_display = ["subject", "recipients", "status_label", "attempts", "reason", "created_at"]
     list_filter = ["status"]
-    search_fields = ["subject", "message_id", "to__contains"]
+    search_fields = ["subject", "message_id"]
     fields = [
         *("recipients", "subject", "message_id", "status", "attempts", "next_attempt_at", "last_error"),
         *("created_at", "sent_at", "text"),
@@ -74,6 +75,12 @@ class MailAdmin(ConsoleAdmin):
         }
         return [name for name in self.fields if not absent.get(name)]
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Mail], search_term: str
+    ) -> tuple[QuerySet[Mail], bool]:
+        rows, has_duplicates = super().get_search_results(request, queryset, search_term)
+        return rows | queryset.filter(to__contains=[search_term.strip().lower()]), has_duplicates
+
     @admin.display(description="To")
     def recipients(self, row: Mail) -> str:
         return ", ".join(row.to)
@@ -82,13 +89,18 @@ class MailAdmin(ConsoleAdmin):
     def status_label(self, row: Mail) -> tuple[str, str]:
         return row.status, row.get_status_display()
 
+    @admin.display(description="Last error")
+    def reason(self, row: Mail) -> str:
+        return Truncator(row.last_error).chars(60)
+
     @admin.display(description="Text")
     def text(self, row: Mail) -> SafeString:
         try:
             text = outbox.content_of(row)["text"]
         except Unsealable:
             text = "It was sealed under another SECRET_KEY."
-        return linebreaksbr(mark_safe(urlize(text, nofollow=True, autoescape=True)))  # noqa: S308
+        linked = mark_safe(urlize(text, nofollow=True, autoescape=True))  # noqa: S308
+        return format_html('<div class="break-words w-0 min-w-full">{}</div>', linebreaksbr(linked))
 
     @admin.action(description="Send again")
     def send_again(self, request: HttpRequest, mails: QuerySet[Mail]) -> None:

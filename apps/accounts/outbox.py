@@ -142,14 +142,14 @@ def _answers(refusal: SMTPRecipientsRefused | SMTPDataError) -> list[tuple[int, 
 def _reason(error: OSError) -> str:
     if isinstance(error, SMTPResponseException):
         return _in_words([(error.smtp_code, error.smtp_error)])
-    return f"The mail server was not reached: {error.strerror or type(error).__name__}."
+    return f"Not reached: {error.strerror or type(error).__name__}."
 
 
 def _in_words(answers: list[tuple[int, bytes | str]]) -> str:
     """What the server said, as the operator may read it."""
     texts = (text.decode("utf-8", "replace") if isinstance(text, bytes) else text for _, text in answers)
     said = "; ".join(f"{code} {text}" for (code, _), text in zip(answers, texts, strict=True))
-    return f"The mail server answered: {LINK_OR_KEY.sub('***', said)}"[:500]
+    return f"Refused: {LINK_OR_KEY.sub('***', said)}"[:500]
 
 
 def _mark_sent(row: Mail) -> None:

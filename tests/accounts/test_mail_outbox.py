@@ -115,7 +115,7 @@ def test_p4_a_mail_arrives_once_after_its_server_was_away_for_an_hour(server: sm
     live(timedelta(hours=1))
     row.refresh_from_db()
     assert (row.status, row.attempts) == ("waiting", 5)
-    assert row.last_error == "The mail server was not reached: Connection refused."
+    assert row.last_error == "Not reached: Connection refused."
     server.start()
     live(timedelta(hours=1))
     row.refresh_from_db()
@@ -228,7 +228,7 @@ def test_a_mail_that_is_refused_for_good_fails_at_once_and_stops_no_other(server
     gone, grey, fine = (put(f"{name}@example.test") for name in ("gone", "grey", "fine"))
     outbox.send_due()
     gone.refresh_from_db()
-    assert (gone.status, gone.last_error) == ("failed", "The mail server answered: 550 5.1.1 No such user")
+    assert (gone.status, gone.last_error) == ("failed", "Refused: 550 5.1.1 No such user")
     assert (status_of(grey), attempts_of(grey), status_of(fine)) == ("waiting", 1, "sent")
     server.refusals = {}
     live(timedelta(minutes=1))
@@ -244,7 +244,7 @@ def test_s3_a_servers_answer_leaves_no_link_in_the_row(
     row = put()
     outbox.send_due()
     row.refresh_from_db()
-    assert row.last_error == "The mail server answered: 554 5.7.1 Blocked for *** and ***"
+    assert row.last_error == "Refused: 554 5.7.1 Blocked for *** and ***"
     assert key not in caplog.text
 
 
@@ -298,6 +298,14 @@ def test_the_operator_sees_what_failed_and_sends_it_again(
     again = operator.post("/admin/accounts/mail/", chosen, follow=True).content.decode()
     assert "Only mails that failed or were kept are sent again. This one is sent." in again
     assert len(server.received) == 1
+
+
+def test_the_operator_finds_a_mail_by_its_recipient_or_its_id(server: smtp.MailServer, operator: Client) -> None:
+    wanted, other = put("mara@example.test"), put("lee@example.test")
+    for term in ("Mara@example.test", wanted.message_id):
+        page = operator.get("/admin/accounts/mail/", {"q": term}).content.decode()
+        assert str(wanted.pk) in page
+        assert str(other.pk) not in page
 
 
 def test_without_a_server_nothing_is_sent_again(server: smtp.MailServer, settings: Any) -> None:
