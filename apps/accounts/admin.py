@@ -100,7 +100,7 @@ class MailAdmin(ConsoleAdmin):
         except Unsealable:
             text = "It was sealed under another SECRET_KEY."
         linked = mark_safe(urlize(text, nofollow=True, autoescape=True))  # noqa: S308
-        return format_html('<div class="break-words w-0 min-w-full">{}</div>', linebreaksbr(linked))
+        return format_html('<div class="grid grid-cols-1"><p class="break-words">{}</p></div>', linebreaksbr(linked))
 
     @admin.action(description="Send again")
     def send_again(self, request: HttpRequest, mails: QuerySet[Mail]) -> None:
