@@ -13,7 +13,7 @@ from apps.core.api.views import ApiView, ModelApi
 from apps.notifications import queries, services
 from apps.notifications.catalogue import EVENTS
 from apps.notifications.enums import Channel
-from apps.notifications.models import Notification
+from apps.notifications.models import Notification, Preference
 
 
 class NotificationSerializer(serializers.ModelSerializer):
@@ -38,6 +38,12 @@ class PreferenceChangeSerializer(serializers.Serializer):
     event = serializers.ChoiceField(choices=sorted(EVENTS))
     channel = serializers.ChoiceField(choices=Channel.choices)
     is_on = serializers.BooleanField()
+
+
+class PreferenceSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Preference
+        fields = ["id", "event", "channel", "is_on"]
 
 
 class NotificationApi(ModelApi):
@@ -75,14 +81,14 @@ class PreferenceApi(ApiView):
     def get(self, request: Request) -> Response:
         return Response(EventPreferenceSerializer(self._preferences(), many=True).data)
 
-    @extend_schema(request=PreferenceChangeSerializer, responses=EventPreferenceSerializer(many=True))
+    @extend_schema(request=PreferenceChangeSerializer, responses=PreferenceSerializer)
     def patch(self, request: Request) -> Response:
         """Turn one channel of one event on or off."""
         form = PreferenceChangeSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
-        services.set_preferences({(given["event"], given["channel"]): given["is_on"]}, by=self.actor)
-        return Response(EventPreferenceSerializer(self._preferences(), many=True).data)
+        (row,) = services.set_preferences({(given["event"], given["channel"]): given["is_on"]}, by=self.actor)
+        return Response(PreferenceSerializer(row).data)
 
     def _preferences(self) -> list[dict[str, Any]]:
         events = queries.offered_events(self.actor)

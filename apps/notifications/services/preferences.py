@@ -19,9 +19,12 @@ from apps.organizations.models import Membership
 
 
 @transaction.atomic
-def set_preferences(wanted: Mapping[tuple[str, str], bool], *, by: Actor) -> None:
+def set_preferences(wanted: Mapping[tuple[str, str], bool], *, by: Actor) -> list[Preference]:
     """Keep one's word on pairs of event and channel. Raises `UnknownEvent`, `MailNotOptional`, `InboxNeedsPerson`."""
-    _keep(owner_of_inbox(by), wanted)
+    user_id = owner_of_inbox(by)
+    _keep(user_id, wanted)
+    rows = Preference.objects.filter(user_id=user_id)
+    return [row for row in rows if (row.event, row.channel) in wanted]
 
 
 def unsubscribe(subscription: Subscription) -> None:
