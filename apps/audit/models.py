@@ -47,6 +47,19 @@ class AuditEntry(tenancy.TenantModel):
         """What changed, in words: a pair of values is before and after."""
         return [(name.replace("_", " "), _told(value)) for name, value in self.changes.items()]
 
+    @property
+    def compared_changes(self) -> list[tuple[str, str, str]]:
+        """Each changed field with its value before and after, in words; a single value has nothing before it."""
+        return [(name.replace("_", " "), *_before_and_after(value)) for name, value in self.changes.items()]
+
+
+def _before_and_after(value: Any) -> tuple[str, str]:
+    match value:
+        case [before, after]:
+            return _in_words(before), _in_words(after)
+        case _:
+            return "", _in_words(value)
+
 
 def _told(value: Any) -> str:
     match value:

@@ -4,4 +4,8 @@ from apps.audit import views
 
 app_name = "audit"
 
-urlpatterns = [path("", views.entry_list, name="entry-list")]
+urlpatterns = [
+    path("", views.entry_list, name="entry-list"),
+    path("export/", views.entry_export, name="entry-export"),
+    path("<uuid:entry_id>/", views.entry_detail, name="entry-detail"),
+]

@@ -1,17 +1,47 @@
 from __future__ import annotations
 
-from django.http import HttpResponse
-from django.shortcuts import render
+from uuid import UUID
 
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+
+from apps.audit import exports, queries
+from apps.audit.forms import TrailForm
 from apps.audit.models import AuditEntry
-from apps.core import http, paging
+from apps.core import http, paging, time_ranges
+from apps.core.errors import NotFound
 from apps.core.http import Request
 
-FILTERS = ("action", "actor_label", "subject_type")
+TIME_OPTIONS = [(one.name, one.label, None) for one in time_ranges.RANGES.values()]
 
 
 @http.page("audit.read", methods=["GET", "HEAD"])
 def entry_list(request: Request) -> HttpResponse:
-    wanted = {name: request.GET[name] for name in FILTERS if request.GET.get(name)}
-    page = paging.newest_first(AuditEntry.objects.filter(**wanted), request.GET.get("cursor", ""))
-    return render(request, "audit/entry_list.html", {"page": page, "is_filtered": bool(wanted)})
+    now = timezone.now()
+    choices = queries.choices(queries.in_range(request.GET, now))
+    context = {
+        "page": paging.newest_first(queries.filtered(request.GET, now), request.GET.get("cursor", "")),
+        "form": TrailForm(request.GET, choices),
+        "choices": choices,
+        "time_options": TIME_OPTIONS,
+        "is_filtered": any(value for name, value in request.GET.items() if name != "cursor"),
+    }
+    return render(request, "audit/entry_list.html", context)
+
+
+@http.page("audit.read", methods=["GET", "HEAD"])
+def entry_detail(request: Request, entry_id: UUID) -> HttpResponse:
+    entry = get_object_or_404(AuditEntry, pk=entry_id)
+    context = {"entry": entry, "subject_url": queries.subject_url(entry, request.organization)}
+    return render(request, "audit/entry_detail.html", context)
+
+
+@http.page("audit.read", methods=["GET", "HEAD"])
+def entry_export(request: Request) -> HttpResponseBase:
+    """The filtered trail as CSV that is safe to open in a spreadsheet, or as one JSON object a line."""
+    kind = request.GET.get("as", "csv")
+    if kind not in exports.FORMATS:
+        raise NotFound
+    return exports.download(queries.filtered(request.GET, timezone.now()), kind)

@@ -28,7 +28,10 @@ ROW_OF_AREA = {
     "invitations": "invitation_id",
     "calls": "call_id",
     "notifications": "notification_id",
+    "webhooks": "endpoint_id",
+    "webhook-deliveries": "delivery_id",
     "usage": "event_id",
+    "audit": "entry_id",
 }
 
 

@@ -74,8 +74,8 @@ def test_operation_hides_other_tenants_rows(
     if "{id}" in path:
         assert response.status_code == 404, response.content
         assert response["Content-Type"] == "application/problem+json"
-    assert b"secret" not in response.content
-    assert str(acme_world["dataset_id"].organization_id).encode() not in response.content
+    assert b"secret" not in response.getvalue()
+    assert str(acme_world["dataset_id"].organization_id).encode() not in response.getvalue()
     assert getattr(client, method)(target).status_code == 401
 
 

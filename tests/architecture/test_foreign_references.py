@@ -84,7 +84,8 @@ def namesake(name: str, rows: dict[str, Any]) -> Any:
 
 def told(answer: Any, row_id: UUID) -> tuple[int, Any]:
     """Status and content of an answer, without what differs between any two requests."""
-    document = json.loads(answer.content.replace(str(row_id).encode(), b"<id>")) if answer.content else None
+    content: Any = answer.getvalue().replace(str(row_id).encode(), b"<id>")
+    document = json.loads(content) if "json" in answer.get("Content-Type", "") and content else content
     if isinstance(document, dict):
         document.pop("request_id", None)
     return answer.status_code, document

@@ -8,6 +8,7 @@ from uuid import uuid4
 from django.db.models import Model
 from django.utils import timezone
 
+from apps.audit.models import AuditEntry
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.deployments.models import Deployment, Replica
@@ -51,6 +52,7 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         project = services.create_project(f"{mark}-project", by=actor)
         token, _ = services.create_token(f"{mark}-token", ["datasets.read"], by=actor)
         invitation = services.invite_member(f"{mark}-guest@example.test", "analyst", by=actor)
+        entry = AuditEntry.objects.filter(subject_id=token.pk).get()
         call = _call(mark)
         notification = Notification.objects.create(
             user_id=actor.user_id, event="job.failed", title=f"{mark}-run failed", text=mark, subject_id=job.pk
@@ -72,6 +74,7 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         "call_id": call,
         "notification_id": notification,
         "event_id": event,
+        "entry_id": entry,
     }
 
 

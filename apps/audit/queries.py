@@ -1,0 +1,110 @@
+"""Reads of the trail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.db.models import QuerySet
+
+from apps.audit.filters import TrailFilter
+from apps.audit.models import AuditEntry
+from apps.core import http, time_ranges
+
+# What can be chosen is counted in the newest entries only, so that a page costs the same however long the trail is.
+COUNTED = 1000
+
+Options = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a kind of subject has its page: one of its own, or a list."""
+
+    model: str
+    url_name: str
+    is_own: bool = True
+
+
+# The apps of most subjects stand above this one, so they are known here by name.
+PAGES = {
+    "apitoken": Page("organizations.ApiToken", "organizations:token-detail"),
+    "dataset": Page("datasets.Dataset", "datasets:dataset-detail"),
+    "deployment": Page("deployments.Deployment", "deployments:deployment-detail"),
+    "invitation": Page("organizations.Invitation", "organizations:member-list", is_own=False),
+    "job": Page("jobs.Job", "jobs:job-detail"),
+    "membership": Page("organizations.Membership", "organizations:member-list", is_own=False),
+    "model": Page("registry.Model", "registry:model-detail"),
+    "modelversion": Page("registry.ModelVersion", "registry:version-detail"),
+    "organization": Page("organizations.Organization", "organizations:settings", is_own=False),
+    "project": Page("organizations.Project", "organizations:project-detail"),
+    "trainingrun": Page("training.TrainingRun", "training:run-detail"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the newest entries can be narrowed to, with how many of them it is."""
+
+    actors: Options
+    actions: list[tuple[str, Options]]
+    subject_types: Options
+    counted: int
+
+    @property
+    def is_partial(self) -> bool:
+        return self.counted == COUNTED
+
+
+def filtered(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:
+    """The entries that `given` asks for, with its `range` too. What cannot be understood finds nothing."""
+    entries = in_range(given, now)
+    found = TrailFilter(given, queryset=entries)
+    return found.qs if found.is_valid() else entries.none()
+
+
+def in_range(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:
+    time_range = time_ranges.RANGES.get(given.get("range", ""))
+    entries: QuerySet[AuditEntry] = AuditEntry.objects.all()
+    return entries.filter(created_at__gte=time_range.start(now)) if time_range else entries
+
+
+def choices(entries: QuerySet[AuditEntry]) -> Choices:
+    """What the newest of `entries` can be narrowed to, in one query."""
+    newest = list(entries.order_by("-id").values_list("actor_id", "actor_label", "action", "subject_type")[:COUNTED])
+    labels = {str(actor_id): label for actor_id, label, _, _ in reversed(newest) if actor_id}
+    actors = Counter(str(actor_id) for actor_id, _, _, _ in newest if actor_id)
+    return Choices(
+        actors=_options(actors, labels),
+        actions=_by_area(Counter(action for _, _, action, _ in newest)),
+        subject_types=_options(Counter(kind for _, _, _, kind in newest), {}),
+        counted=len(newest),
+    )
+
+
+def _by_area(counts: Counter[str]) -> list[tuple[str, Options]]:
+    areas: dict[str, Counter[str]] = {}
+    for action, count in counts.items():
+        areas.setdefault(_area(action), Counter())[action] = count
+    return [(area, _options(areas[area], {})) for area in sorted(areas)]
+
+
+def _area(action: str) -> str:
+    return action.partition(".")[0].replace("_", " ").capitalize()
+
+
+def _options(counts: Counter[str], labels: Mapping[str, str]) -> Options:
+    most: Iterable[tuple[str, int]] = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(value, f"{labels.get(value, value)} ({count:,})") for value, count in most]
+
+
+def subject_url(entry: AuditEntry, organization: Any) -> str:
+    """The page of what an entry is about; empty for what has none, or is gone."""
+    page = PAGES.get(entry.subject_type)
+    if page is None or not apps.get_model(page.model)._default_manager.filter(pk=entry.subject_id).exists():
+        return ""
+    return http.link(organization, page.url_name, *([entry.subject_id] if page.is_own else []))
