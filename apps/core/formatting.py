@@ -6,7 +6,7 @@ Nothing measured is shown as an en dash, so that it is never mistaken for zero.
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 ABSENT = "\N{EN DASH}"
 BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -88,6 +88,11 @@ def format_relative(at: datetime, now: datetime) -> str:
             text = f"{amount} {unit}{'' if amount == 1 else 's'}"
             return f"{text} ago" if seconds > 0 else f"in {text}"
     return "just now"
+
+
+def format_moment(at: datetime) -> str:
+    """A moment in its own zone with the offset: "2025-03-01 14:00:00 UTC+01:00"."""
+    return f"{at.astimezone(timezone(at.utcoffset() or timedelta())):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _whole(amount: float) -> int:

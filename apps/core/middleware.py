@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpResponse
+from django.utils import timezone
 
 from apps.core import request_ids
 from apps.core.addresses import client_address
@@ -42,6 +43,19 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         response[request_ids.HEADER] = request.id
         return response
+
+
+class TimeZoneMiddleware:
+    """Pages inside an organization show and read times in its zone; the API speaks UTC. Stands behind the tenant's."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Request) -> HttpResponse:
+        if request.organization is None or request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        with timezone.override(request.organization.time_zone):
+            return self.get_response(request)
 
 
 class AddressUnreadable(DomainError):

@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "apps.console.middleware.OperatorMiddleware",
     "apps.organizations.middleware.TenantMiddleware",
     "apps.organizations.middleware.ApiTenantMiddleware",
+    "apps.core.middleware.TimeZoneMiddleware",
     "apps.organizations.idempotency.IdempotencyMiddleware",
 ]
 

@@ -136,17 +136,21 @@ def when(at: datetime | None) -> str:
         return formatting.ABSENT
     local = timezone.localtime(at)
     relative = formatting.format_relative(local, timezone.localtime())
-    exact = local.strftime("%Y-%m-%d %H:%M:%S %Z")
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, relative)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), formatting.format_moment(local), relative
+    )
 
 
 @register.filter
 def exactly(at: datetime | None) -> str:
-    """A `<time>` with the exact moment, for logs and trails."""
+    """A `<time>` with the exact moment, for logs and trails; its offset on hover."""
     if not at:
         return formatting.ABSENT
     local = timezone.localtime(at)
-    return format_html('<time datetime="{}">{}</time>', at.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"))
+    text = local.strftime("%Y-%m-%d %H:%M:%S")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), formatting.format_moment(local), text
+    )
 
 
 @register.filter
