@@ -106,7 +106,9 @@ def test_the_api_lists_what_is_unread_and_reads_it(mine: Notification, developer
 
 
 def test_an_empty_inbox_says_what_will_be_told(as_viewer: Client) -> None:
-    assert "Nothing yet" in as_viewer.get(HOME).content.decode()
+    page = as_viewer.get(HOME).content.decode()
+    assert "Nothing yet" in page
+    assert page.count(f'href="{HOME}preferences/"') == 2
 
 
 def test_a_token_of_the_organization_has_no_inbox(mine: Notification, acme: Any, actor: Actor, client: Client) -> None:
