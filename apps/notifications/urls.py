@@ -1,6 +1,7 @@
 from django.urls import path
 
 from apps.notifications.views import inbox, preferences
+from apps.notifications.webhook_urls import webhook_paths
 
 app_name = "notifications"
 
@@ -11,4 +12,5 @@ urlpatterns = [
     path("preferences/", preferences.preferences, name="preferences"),
     path("<uuid:notification_id>/open/", inbox.notification_open, name="notification-open"),
     path("<uuid:notification_id>/read/", inbox.notification_read, name="notification-read"),
+    *webhook_paths,
 ]

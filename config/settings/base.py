@@ -336,6 +336,8 @@ SPECTACULAR_SETTINGS = {
         "TokenKind": "apps.organizations.enums.TokenKind",
         "TokenStatus": "apps.organizations.enums.TokenStatus",
         "InvitationStatus": "apps.organizations.enums.InvitationStatus",
+        "WebhookEndpointStatus": "apps.notifications.webhooks.enums.EndpointStatus",
+        "WebhookDeliveryStatus": "apps.notifications.webhooks.enums.DeliveryStatus",
     },
 }
 

@@ -18,6 +18,7 @@ from apps.accounts import mail as accounts_mail
 from apps.accounts.jwt import keys
 from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.notifications.services import webhooks
 from apps.organizations import services
 from tests import database
 from tests.accounts.browsers import link_in
@@ -72,6 +73,10 @@ def test_s3_a_dump_holds_no_secret_that_works(acme: Any, owner: Any, developer: 
     )
     assert made.status_code == 201, made.content
     _, signing_key = keys.signing_key()
+    with tenancy.scope(acme.pk):
+        endpoint = webhooks.create_endpoint("https://example.com/hook", by=actor)
+        previous = webhooks.reveal_secret(endpoint, by=actor)
+        current = webhooks.reveal_secret(webhooks.rotate_secret(endpoint, by=actor), by=actor)
 
     secrets = [
         PASSWORD,
@@ -81,6 +86,7 @@ def test_s3_a_dump_holds_no_secret_that_works(acme: Any, owner: Any, developer: 
         pair["refresh"],
         app_secret,
         *recovery_codes,
+        *(text.removeprefix("whsec_") for text in (previous, current)),
         invitation,
         re.findall(r"[A-Za-z0-9_-]{32,}", invitation)[-1],
         f"{signing_key.private_numbers().private_value:x}",

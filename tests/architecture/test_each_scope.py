@@ -40,6 +40,8 @@ AREA_OF_PATH = {
     "calls": "calls",
     "notifications": "notifications",
     "notification-preferences": "notifications",
+    "webhooks": "webhooks",
+    "webhook-deliveries": "webhooks",
 }
 OTHER_SCOPES = {
     "post /api/v1/organization/transfer/": "organization.transfer",

@@ -14,7 +14,8 @@ from apps.core.actors import Actor
 from apps.deployments.models import Deployment, Replica
 from apps.jobs.models import Job, JobLogLine, JobTransition
 from apps.logs.models import CallRecord
-from apps.notifications.models import Notification
+from apps.notifications.models import DeliveryAttempt, Notification
+from apps.notifications.services import webhooks
 from apps.organizations import services
 from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
 from apps.usage.models import UsageEvent
@@ -53,6 +54,11 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         token, _ = services.create_token(f"{mark}-token", ["datasets.read"], by=actor)
         invitation = services.invite_member(f"{mark}-guest@example.test", "analyst", by=actor)
         entry = AuditEntry.objects.filter(subject_id=token.pk).get()
+        endpoint = webhooks.create_endpoint(f"https://{mark}.example.com/hook", by=actor, description=mark)
+        delivery = webhooks.send_test(endpoint, by=actor)
+        DeliveryAttempt.objects.create(
+            delivery=delivery, number=1, url=endpoint.url, started_at=timezone.now(), response_body=mark
+        )
         call = _call(mark)
         notification = Notification.objects.create(
             user_id=actor.user_id, event="job.failed", title=f"{mark}-run failed", text=mark, subject_id=job.pk
@@ -73,6 +79,8 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         "invitation_id": invitation,
         "call_id": call,
         "notification_id": notification,
+        "endpoint_id": endpoint,
+        "delivery_id": delivery,
         "event_id": event,
         "entry_id": entry,
     }
