@@ -22,5 +22,8 @@ class Claim:
 def claim(limit: int, lease_s: float) -> list[Claim]:
     """Take up to `limit` deliveries that are due. Two dispatchers never get the same attempt."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM notifications_claim(%s, %s, %s)", [limit, lease_s, clock.ahead])
+        cursor.execute(
+            "SELECT * FROM notifications_claim(%s, %s, make_interval(secs => %s))",
+            [limit, lease_s, clock.ahead.total_seconds()],
+        )
         return [Claim(*row) for row in cursor.fetchall()]

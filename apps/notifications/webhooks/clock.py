@@ -12,6 +12,6 @@ ahead = timedelta(0)
 
 def now() -> datetime:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp() + %s", [ahead])
+        cursor.execute("SELECT clock_timestamp() + make_interval(secs => %s)", [ahead.total_seconds()])
         moment: datetime = cursor.fetchone()[0]
     return moment
