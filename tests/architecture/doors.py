@@ -30,8 +30,6 @@ ROW_OF_AREA = {
     "notifications": "notification_id",
     "webhooks": "endpoint_id",
     "webhook-deliveries": "delivery_id",
-    "webhooks": "endpoint_id",
-    "webhook-deliveries": "delivery_id",
     "usage": "event_id",
     "audit": "entry_id",
 }
