@@ -20,6 +20,12 @@ def tell_of_newcomer(sender: Any, actor: Actor, action: str, changes: dict[str, 
 
 
 @receiver(action_taken)
+def forget_leaver(sender: Any, action: str, subject: Any, **_: Any) -> None:
+    if action in {"member.removed", "member.left"}:
+        services.forget_person(subject.user_id)
+
+
+@receiver(action_taken)
 def tell_of_token(sender: Any, actor: Actor, action: str, subject: Any, changes: dict[str, Any], **_: Any) -> None:
     if action == "token.created" and isinstance(subject, ApiToken):
         person = subject.membership.user_id if subject.membership else None

@@ -32,7 +32,7 @@ def of_browser(browser: Mapping[str, Any], user: User) -> ActingSession | None:
         return None
     with tenancy.scope(UUID(held["organization"])):
         rows = ActingSession.objects.select_related("organization", "membership__user", "membership__organization")
-        return rows.filter(pk=held["id"], operator=user).first()
+        return rows.filter(pk=held["id"], operator_id=user.pk).first()
 
 
 def lasting(browser: Mapping[str, Any], user: User, slug: str) -> ActingSession | None:

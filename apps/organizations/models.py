@@ -71,7 +71,7 @@ class Membership(tenancy.TenantModel):
 class ActingSession(tenancy.TenantModel):
     """An operator who looks at the organization as one of its people: for a reason, for a while, and only looks."""
 
-    operator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    operator_id = models.UUIDField()
     operator_label = models.CharField(max_length=200)
     membership = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, related_name="+")
     person_label = models.CharField(max_length=200)

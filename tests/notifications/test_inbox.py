@@ -12,9 +12,11 @@ from apps.core.actors import Actor
 from apps.core.ids import uuid7
 from apps.notifications import services
 from apps.notifications.errors import InboxNeedsPerson
-from apps.notifications.models import Notification
+from apps.notifications.models import Notification, Preference
 from apps.organizations import services as organizations
 from apps.organizations.enums import TokenKind
+from apps.organizations.models import Membership
+from tests.conftest import actor_of
 
 pytestmark = pytest.mark.django_db
 HOME = "/o/acme/notifications/"
@@ -141,3 +143,13 @@ def test_what_people_typed_is_escaped(in_acme: Any, developer: Any, as_developer
     page = as_developer.get(HOME).content.decode()
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_an_inbox_and_its_wishes_end_with_the_membership(
+    in_acme: Any, viewer: Any, of_owner: Notification, actor: Actor
+) -> None:
+    line(viewer)
+    services.set_preferences({("job.failed", "mail"): False}, by=actor_of(viewer, "analyst"))
+    organizations.remove_member(Membership.objects.get(user=viewer), by=actor)
+    assert list(Notification.objects.all()) == [of_owner]
+    assert not Preference.objects.exists()

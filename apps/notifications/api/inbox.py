@@ -65,7 +65,7 @@ class NotificationApi(ModelApi):
         """Note that it has been read."""
         return Response(self.get_serializer(services.mark_read(self.get_object(), by=self.actor)).data)
 
-    @extend_schema(request=None, responses=ReadCountSerializer)
+    @extend_schema(operation_id="notifications_read_all", request=None, responses=ReadCountSerializer)
     @action(detail=False, methods=["post"], url_path="read")
     def read_all(self, request: Request) -> Response:
         """Note that all of one's inbox has been read."""

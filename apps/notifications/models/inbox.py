@@ -1,4 +1,7 @@
-"""What a person is told in an organization, and what they wish to be told."""
+"""What a person is told in an organization, and what they wish to be told.
+
+Both end with the membership (`receivers.py`), so nothing is left when an account is deleted.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from apps.notifications.querysets import NotificationQuerySet
 class Notification(tenancy.TenantModel):
     """One line of a person's inbox. Nobody else sees it."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+")
     event = models.CharField(max_length=60)
     title = models.CharField(max_length=200)
     text = models.CharField(max_length=500, blank=True)
@@ -44,7 +47,7 @@ class Notification(tenancy.TenantModel):
 class Preference(tenancy.TenantModel):
     """A person's own word on one event and channel. Where there is none, the catalogue's default holds."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+")
     event = models.CharField(max_length=60)
     channel = models.CharField(max_length=10, choices=Channel.choices)
     is_on = models.BooleanField()

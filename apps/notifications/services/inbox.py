@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from apps.core import live
 from apps.core.actors import Actor
 from apps.notifications.errors import InboxNeedsPerson
-from apps.notifications.models import Notification
+from apps.notifications.models import Notification, Preference
 
 
 @transaction.atomic
@@ -25,6 +25,13 @@ def mark_read(notification: Notification, *, by: Actor) -> Notification:
 def mark_all_read(*, by: Actor) -> int:
     """Note that all of one's own inbox has been read. Returns how many were unread."""
     return _mark(owner_of_inbox(by))
+
+
+@transaction.atomic
+def forget_person(user_id: UUID) -> None:
+    """Delete a person's inbox and wishes in the current organization, which they left."""
+    Notification.objects.of(user_id).delete()
+    Preference.objects.filter(user_id=user_id).delete()
 
 
 def owner_of_inbox(by: Actor) -> UUID:
