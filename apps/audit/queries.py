@@ -43,6 +43,7 @@ PAGES = {
     "organization": Page("organizations.Organization", "organizations:settings", is_own=False),
     "project": Page("organizations.Project", "organizations:project-detail"),
     "trainingrun": Page("training.TrainingRun", "training:run-detail"),
+    "webhookendpoint": Page("notifications.WebhookEndpoint", "notifications:webhook-detail"),
 }
 
 

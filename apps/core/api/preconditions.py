@@ -28,6 +28,7 @@ IF_NONE_MATCH = {
     "schema": {"type": "string"},
     "description": "The `ETag` of an answer that the caller has: the same one is not sent again (304).",
 }
+UNCONDITIONAL = "x-unconditional"
 ETAG = {"schema": {"type": "string"}, "description": "Names this state; send it back as `If-Match`."}
 CHANGED = {
     "description": "It was changed since; nothing was done. `ETag` names its current state.",
@@ -83,9 +84,16 @@ class EditedApi(GenericAPIView):
 
 
 def tell_preconditions(result: dict[str, Any], **context: Any) -> dict[str, Any]:
-    """Hook of the OpenAPI document: what is edited takes `If-Match`, and reading it gives the `ETag`."""
+    """Hook of the OpenAPI document: what is edited takes `If-Match`, and reading it gives the `ETag`.
+
+    An operation marked UNCONDITIONAL overwrites nobody: it sets what it names, which only its caller edits.
+    """
     for methods in result["paths"].values():
-        edits = [operation for method, operation in methods.items() if method.upper() in EDITS]
+        edits = [
+            operation
+            for method, operation in methods.items()
+            if method.upper() in EDITS and UNCONDITIONAL not in operation
+        ]
         for operation in edits:
             operation.setdefault("parameters", []).append(IF_MATCH)
             operation["responses"]["412"] = CHANGED

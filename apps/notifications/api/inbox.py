@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.api.preconditions import UNCONDITIONAL
 from apps.core.api.views import ApiView, ModelApi
 from apps.notifications import queries, services
 from apps.notifications.catalogue import EVENTS
@@ -81,7 +82,7 @@ class PreferenceApi(ApiView):
     def get(self, request: Request) -> Response:
         return Response(EventPreferenceSerializer(self._preferences(), many=True).data)
 
-    @extend_schema(request=PreferenceChangeSerializer, responses=PreferenceSerializer)
+    @extend_schema(request=PreferenceChangeSerializer, responses=PreferenceSerializer, extensions={UNCONDITIONAL: True})
     def patch(self, request: Request) -> Response:
         """Turn one channel of one event on or off."""
         form = PreferenceChangeSerializer(data=request.data)
