@@ -6,7 +6,6 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.template.defaultfilters import linebreaksbr
 from django.utils.html import format_html, urlize
 from django.utils.safestring import SafeString, mark_safe
@@ -149,14 +148,9 @@ class AuthenticatorAdmin(ConsoleAdmin):
         """Asks first: it takes away all of a person's, and not only what was chosen."""
         people = User.objects.filter(authenticator__in=authenticators).distinct()
         if "confirmed" not in request.POST:
-            context = {
-                **self.admin_site.each_context(request),
-                "opts": self.model._meta,
-                "title": "Remove the second factor?",
-                "people": people.prefetch_related("authenticator_set"),
-                "chosen": authenticators,
-            }
-            return render(request, "admin/remove_second_factor.html", context)
+            template, title = "admin/remove_second_factor.html", "Remove the second factor?"
+            with_factors = people.prefetch_related("authenticator_set")
+            return self.ask(request, template, title, people=with_factors, chosen=authenticators)
         for user in people:
             second_factor.remove(user)
             self.log_change(request, user, "Second factor removed")

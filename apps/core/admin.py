@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
+from uuid import UUID
 
+from django.contrib import messages
 from django.db.models import ForeignKey, Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from unfold.admin import ModelAdmin
 
+from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.core.errors import DomainError
 
 
 def references(model: type[Model], depth: int = 2) -> list[str]:
@@ -38,6 +44,23 @@ class ConsoleAdmin(ModelAdmin):
         user = request.user
         label = f"operator {user.get_username()}"
         return Actor("operator", user.pk, label, user_id=user.pk, request_id=cast("Any", request).id)
+
+    def tenant_of(self, row: Any) -> UUID:
+        return row.organization_id
+
+    def each(self, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., object]) -> None:
+        """Do it to each row in its own tenant, and tell the operator which were refused."""
+        for row in rows:
+            with tenancy.scope(self.tenant_of(row)):
+                try:
+                    service(type(row).objects.get(pk=row.pk), by=self.operator(request))
+                except DomainError as error:
+                    self.message_user(request, f"{row}: {error.message}", messages.WARNING)
+
+    def ask(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
+        """The page that asks before an action is carried out; `template` extends `admin/ask.html`."""
+        page = {**self.admin_site.each_context(request), "opts": self.model._meta, "title": title, **context}
+        return render(request, template, page)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         # Read-only fields are shown even if they are excluded, so a hash has to be left out here too.

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.core import tenancy
 from apps.core.admin import ConsoleAdmin
-from apps.core.errors import DomainError
 from apps.jobs import services
 from apps.jobs.models import Job
 
@@ -22,16 +20,8 @@ class JobAdmin(ConsoleAdmin):
 
     @admin.action(description="Cancel")
     def cancel(self, request: HttpRequest, jobs: QuerySet[Any]) -> None:
-        self._each(request, jobs, services.cancel_job)
+        self.each(request, jobs, services.cancel_job)
 
     @admin.action(description="Run once more")
     def retry(self, request: HttpRequest, jobs: QuerySet[Any]) -> None:
-        self._each(request, jobs, services.retry_job)
-
-    def _each(self, request: HttpRequest, jobs: QuerySet[Any], service: Any) -> None:
-        for row in jobs:
-            with tenancy.scope(row.organization_id):
-                try:
-                    service(Job.objects.get(pk=row.pk), by=self.operator(request))
-                except DomainError as error:
-                    self.message_user(request, f"{row.label}: {error.message}", messages.WARNING)
+        self.each(request, jobs, services.retry_job)

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.core import tenancy
 from apps.core.admin import ConsoleAdmin
-from apps.core.errors import DomainError
 from apps.notifications.models import Delivery, WebhookEndpoint
 from apps.notifications.services import webhooks as services
 
@@ -44,9 +42,4 @@ class DeliveryAdmin(ConsoleAdmin):
 
     @admin.action(description="Send again")
     def resend(self, request: HttpRequest, deliveries: QuerySet[Any]) -> None:
-        for row in deliveries:
-            with tenancy.scope(row.organization_id):
-                try:
-                    services.resend(Delivery.objects.get(pk=row.pk), by=self.operator(request))
-                except DomainError as error:
-                    self.message_user(request, f"{row}: {error.message}", messages.WARNING)
+        self.each(request, deliveries, services.resend)

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin import EmptyFieldListFilter
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 
 from apps.core import tenancy
 from apps.core.admin import ConsoleAdmin
-from apps.core.errors import DomainError
 from apps.core.http import link
 from apps.organizations import acting, services
 from apps.organizations.models import ActingSession, ApiToken, Invitation, Membership, Organization
@@ -21,14 +20,8 @@ from apps.organizations.models import ActingSession, ApiToken, Invitation, Membe
 REASON_LENGTH = 200
 
 
-def _each(console: ConsoleAdmin, request: HttpRequest, rows: QuerySet[Any], service: Callable[..., object]) -> None:
-    """Do it to each row in its own tenant, and tell the operator which were refused."""
-    for row in rows:
-        with tenancy.scope(row.organization_id):
-            try:
-                service(type(row).objects.get(pk=row.pk), by=console.operator(request))
-            except DomainError as error:
-                console.message_user(request, f"{row}: {error.message}", messages.WARNING)
+def _reason(request: HttpRequest) -> str:
+    return " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]
 
 
 @admin.register(Organization)
@@ -38,6 +31,9 @@ class OrganizationAdmin(ConsoleAdmin):
     search_fields = ["name", "slug"]
     actions = ["suspend", "resume"]
 
+    def tenant_of(self, row: Organization) -> UUID:
+        return row.pk
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
         members = Membership.unscoped.filter(organization=OuterRef("pk")).order_by().values("organization")
         count = Subquery(members.annotate(count=Count("pk")).values("count"))
@@ -46,29 +42,15 @@ class OrganizationAdmin(ConsoleAdmin):
     @admin.action(description="Suspend")
     def suspend(self, request: HttpRequest, rows: QuerySet[Organization]) -> HttpResponse | None:
         """Asks for the reason, which the organization's people are told."""
-        because = " ".join(request.POST.get("because", "").split())[:REASON_LENGTH]
+        because = _reason(request)
         if not because:
-            context = {
-                **self.admin_site.each_context(request),
-                "opts": self.model._meta,
-                "title": "Suspend?",
-                "chosen": rows,
-                "reason_length": REASON_LENGTH,
-            }
-            return render(request, "admin/suspend_organization.html", context)
-        self._each_organization(request, rows, partial(services.suspend_organization, because=because))
+            return self.ask(request, "admin/suspend_organization.html", "Suspend?", chosen=rows, length=REASON_LENGTH)
+        self.each(request, rows, partial(services.suspend_organization, because=because))
         return None
 
     @admin.action(description="Resume")
     def resume(self, request: HttpRequest, rows: QuerySet[Organization]) -> None:
-        self._each_organization(request, rows, services.resume_organization)
-
-    def _each_organization(
-        self, request: HttpRequest, rows: QuerySet[Organization], service: Callable[..., object]
-    ) -> None:
-        for organization in rows:
-            with tenancy.scope(organization.pk):
-                service(organization, by=self.operator(request))
+        self.each(request, rows, services.resume_organization)
 
     @admin.display(description="members", ordering="member_count")
     def member_count(self, organization: Any) -> int:
@@ -85,20 +67,12 @@ class MembershipAdmin(ConsoleAdmin):
     @admin.action(description="Look as this person")
     def act_as(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
         """Asks for the reason, which stands in the organization's trail."""
-        reason = " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]
-        membership = rows.first()
+        reason, membership = _reason(request), rows.first()
         if membership is None or rows.count() != 1:
             self.message_user(request, "Choose one person.", messages.WARNING)
             return None
         if not reason:
-            context = {
-                **self.admin_site.each_context(request),
-                "opts": self.model._meta,
-                "title": "Look as this person?",
-                "membership": membership,
-                "reason_length": REASON_LENGTH,
-            }
-            return render(request, "admin/act_as.html", context)
+            return self.ask(request, "admin/act_as.html", "Look as this person?", chosen=rows, length=REASON_LENGTH)
         with tenancy.scope(membership.organization_id):
             session = services.start_acting(membership, reason, by=self.operator(request))
             request.session[acting.KEY] = acting.remembered(session)
@@ -106,7 +80,7 @@ class MembershipAdmin(ConsoleAdmin):
 
     @admin.action(description="Remove from the organization")
     def remove(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        _each(self, request, rows, services.remove_member)
+        self.each(request, rows, services.remove_member)
 
 
 @admin.register(Invitation)
@@ -119,7 +93,7 @@ class InvitationAdmin(ConsoleAdmin):
 
     @admin.action(description="Revoke")
     def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        _each(self, request, rows, services.revoke_invitation)
+        self.each(request, rows, services.revoke_invitation)
 
 
 @admin.register(ApiToken)
@@ -132,7 +106,7 @@ class ApiTokenAdmin(ConsoleAdmin):
 
     @admin.action(description="Revoke")
     def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        _each(self, request, rows, services.revoke_token)
+        self.each(request, rows, services.revoke_token)
 
 
 @admin.register(ActingSession)

@@ -120,7 +120,7 @@ def test_the_operator_suspends_with_a_reason_and_resumes(acme: Any, client: Clie
     asked = client.post("/admin/organizations/organization/", act)
     assert "Reason" in asked.content.decode()
     assert not Organization.objects.get(pk=acme.pk).is_suspended
-    client.post("/admin/organizations/organization/", {**act, "because": WHY})
+    client.post("/admin/organizations/organization/", {**act, "reason": WHY})
     assert Organization.objects.get(pk=acme.pk).suspended_because == WHY
     client.post("/admin/organizations/organization/", {**act, "action": "resume"})
     assert not Organization.objects.get(pk=acme.pk).is_suspended
