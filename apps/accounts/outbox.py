@@ -20,11 +20,11 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from apps.accounts.enums import MailStatus
 from apps.accounts.errors import MailNotResendable, NoMailServer
 from apps.accounts.models import Mail
+from apps.core import doorbells
 from apps.core.sealing import Unsealable, seal, unseal
 
 FIRST_DELAYS = [timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30)]
@@ -76,13 +76,10 @@ def message_of(row: Mail) -> EmailMultiAlternatives:
 
 
 def ring() -> None:
-    """Tell a worker to look. A ring that gets lost is made up for by beat."""
+    """Tell a worker to look."""
     from apps.accounts.tasks import send_mails
 
-    try:
-        send_mails.apply_async(retry=False)
-    except OperationalError as error:
-        log.warning("doorbell_unreachable", queue="notify", error=str(error))
+    doorbells.ring(send_mails)
 
 
 def send_due() -> None:

@@ -7,13 +7,9 @@ from apps.core.tasks import TenantTask
 
 @shared_task(name="audit.expire_trails")
 def expire_trails() -> None:
-    """One task for each organization, so that none waits for another's."""
-    from apps.core import tenancy
-    from apps.organizations.models import Organization
+    from apps.organizations.each import queue_for_each
 
-    for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
-        with tenancy.scope(organization_id):
-            expire_trail_of_tenant.delay()
+    queue_for_each(expire_trail_of_tenant)
 
 
 @shared_task(name="audit.expire_trail_of_tenant", base=TenantTask)

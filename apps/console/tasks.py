@@ -50,15 +50,11 @@ def publish_late_snapshots() -> None:
 
 @shared_task(name="console.forget_old_answers")
 def forget_old_answers() -> None:
-    """One task for each organization, so that none waits for another's."""
-    from apps.core import tenancy
     from apps.organizations import idempotency
-    from apps.organizations.models import Organization
+    from apps.organizations.each import queue_for_each
 
     idempotency.forget_old_personal()
-    for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
-        with tenancy.scope(organization_id):
-            forget_answers_of_tenant.delay()
+    queue_for_each(forget_answers_of_tenant)
 
 
 @shared_task(name="console.forget_answers_of_tenant", base=TenantTask)

@@ -1,12 +1,10 @@
-"""Tells a worker to look at a queue. A ring that gets lost is made up for by the sweeper."""
+"""Tells a worker to look at a queue."""
 
 from __future__ import annotations
 
-import structlog
 from django.db import transaction
-from kombu.exceptions import OperationalError
 
-log = structlog.get_logger(__name__)
+from apps.core import doorbells
 
 
 def ring_on_commit(queue: str) -> None:
@@ -16,7 +14,4 @@ def ring_on_commit(queue: str) -> None:
 def ring(queue: str) -> None:
     from apps.jobs.tasks import look
 
-    try:
-        look.apply_async(args=(queue,), queue=queue, retry=False)
-    except OperationalError as error:
-        log.warning("doorbell_unreachable", queue=queue, error=str(error))
+    doorbells.ring(look, queue, queue=queue)

@@ -17,13 +17,9 @@ def deliver_webhooks() -> None:
 
 @shared_task(name="notifications.forget_old_webhooks")
 def forget_old_webhooks() -> None:
-    """One task for each organization, so that none waits for another's."""
-    from apps.core import tenancy
-    from apps.organizations.models import Organization
+    from apps.organizations.each import queue_for_each
 
-    for organization_id in Organization.objects.values_list("pk", flat=True).iterator():
-        with tenancy.scope(organization_id):
-            forget_webhooks_of_tenant.delay()
+    queue_for_each(forget_webhooks_of_tenant)
 
 
 @shared_task(name="notifications.forget_webhooks_of_tenant", base=TenantTask)

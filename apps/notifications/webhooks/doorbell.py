@@ -1,12 +1,10 @@
-"""Tells a worker to look at the outbox. A ring that gets lost is made up for by the clock, every second."""
+"""Tells a worker to look at the outbox."""
 
 from __future__ import annotations
 
-import structlog
 from django.db import transaction
-from kombu.exceptions import OperationalError
 
-log = structlog.get_logger(__name__)
+from apps.core import doorbells
 
 
 def ring_on_commit() -> None:
@@ -16,7 +14,4 @@ def ring_on_commit() -> None:
 def ring() -> None:
     from apps.notifications.tasks import deliver_webhooks
 
-    try:
-        deliver_webhooks.apply_async(retry=False, expires=60)
-    except OperationalError as error:
-        log.warning("doorbell_unreachable", task=deliver_webhooks.name, error=str(error))
+    doorbells.ring(deliver_webhooks, expires=60)
