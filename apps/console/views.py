@@ -14,7 +14,7 @@ from apps.console import queries, services
 from apps.core import http, tenancy
 from apps.core.errors import DomainError, NotFound
 from apps.core.forms import submit
-from apps.core.http import Request
+from apps.core.http import Request, actor_for_operator, actor_for_person
 from apps.organizations import acting
 from apps.organizations import queries as organizations
 from apps.organizations.errors import ConfirmationMismatch
@@ -49,7 +49,7 @@ def acting_end(request: Request) -> HttpResponse:
     if session is None:
         raise NotFound
     with tenancy.scope(session.organization_id):
-        end_acting(session, by=acting.operator(request.user, request))
+        end_acting(session, by=actor_for_operator(request.user, request))
     del request.session[acting.KEY]
     return redirect("admin:organizations_membership_changelist")
 
@@ -72,7 +72,7 @@ def account_delete(request: Request) -> HttpResponse:
 def _delete_account(request: Request) -> HttpResponse:
     if request.POST.get("confirmation") != request.user.email:
         raise ConfirmationMismatch(name=request.user.email)
-    delete_account(request.user, by=organizations.actor_for_person(request.user, request))
+    delete_account(request.user, by=actor_for_person(request.user, request))
     logout(request)
     messages.success(request, "Your account is deleted.")
     return redirect("account_login")

@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.errors import DomainError
+from apps.core.http import Request, actor_for_operator
 
 
 def references(model: type[Model], depth: int = 2) -> list[str]:
@@ -41,9 +42,7 @@ class ConsoleAdmin(ModelAdmin):
 
     def operator(self, request: HttpRequest) -> Actor:
         """The operator as the one who acts in a tenant, for services and the tenant's own trail."""
-        user = request.user
-        label = f"operator {user.get_username()}"
-        return Actor("operator", user.pk, label, user_id=user.pk, request_id=cast("Any", request).id)
+        return actor_for_operator(request.user, cast("Request", request))
 
     def tenant_of(self, row: Any) -> UUID:
         return row.organization_id

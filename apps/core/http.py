@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -33,6 +34,27 @@ class Request(HttpRequest):
     acting: Any
     credential: str
     user: Any
+
+
+def client_address(request: HttpRequest) -> str:
+    return request.META.get("REMOTE_ADDR") or ""
+
+
+def actor_for_person(user: Any, request: Request) -> Actor:
+    """Somebody outside every organization, who may do nothing inside one."""
+    return Actor(
+        kind="user",
+        id=user.pk,
+        label=user.email,
+        user_id=user.pk,
+        address=client_address(request),
+        request_id=request.id,
+    )
+
+
+def actor_for_operator(user: Any, request: Request) -> Actor:
+    """The operator as such."""
+    return replace(actor_for_person(user, request), kind="operator", label=f"operator {user.email}")
 
 
 def page(

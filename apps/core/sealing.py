@@ -30,5 +30,10 @@ def unseal(sealed: bytes, place: str) -> bytes:
         raise Unsealable from None
 
 
+def key_for(purpose: str) -> bytes:
+    """32 bytes derived from SECRET_KEY, so that what serves one purpose opens nothing of another."""
+    return hmac.digest(settings.SECRET_KEY.encode(), f"modelyard {purpose}".encode(), "sha256")
+
+
 def _cipher() -> AESGCM:
-    return AESGCM(hmac.digest(settings.SECRET_KEY.encode(), b"modelyard sealing", "sha256"))
+    return AESGCM(key_for("sealing"))

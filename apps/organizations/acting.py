@@ -12,8 +12,8 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.core import tenancy
 from apps.core.actors import Actor
-from apps.core.http import Request
-from apps.organizations import errors, queries
+from apps.core.http import Request, actor_for_operator
+from apps.organizations import errors
 from apps.organizations.models import ActingSession
 
 KEY = "acting"
@@ -45,23 +45,11 @@ def lasting(browser: Mapping[str, Any], user: User, slug: str) -> ActingSession 
     return session
 
 
-def operator(user: User, request: Request) -> Actor:
-    """The operator as such."""
-    return Actor(
-        kind="operator",
-        id=user.pk,
-        label=f"operator {user.email}",
-        user_id=user.pk,
-        address=queries.client_address(request),
-        request_id=request.id,
-    )
-
-
 def actor(session: ActingSession, request: Request) -> Actor:
     """The operator with what the person may read, under both names. Raises `ActingReadOnly`."""
     if request.method not in SAFE_METHODS:
         raise errors.ActingReadOnly(person=session.person_label)
-    person = as_person(operator(request.user, request), session)
+    person = as_person(actor_for_operator(request.user, request), session)
     role = session.membership.permissions if session.membership else frozenset()
     return replace(person, permissions=frozenset(permission for permission in role if permission.endswith(".read")))
 

@@ -14,7 +14,7 @@ from apps.accounts.jwt import families
 from apps.accounts.models import User
 from apps.core.actors import Actor
 from apps.core.errors import NotAuthenticated
-from apps.core.http import Request
+from apps.core.http import Request, actor_for_person, client_address
 from apps.organizations import errors, queries, services
 from apps.organizations.models import Organization
 
@@ -49,7 +49,7 @@ def person(request: Request) -> Caller:
     if text is not None and text.startswith(OURS):
         raise errors.PersonalCallNeeded
     user, credential = _person(request, text)
-    return Caller(user, queries.actor_for_person(user, request), None, credential)
+    return Caller(user, actor_for_person(user, request), None, credential)
 
 
 def _bearer(request: Request) -> str | None:
@@ -73,7 +73,7 @@ def _person(request: Request, text: str | None) -> tuple[User, str]:
 
 
 def _api_token(request: Request, text: str) -> Caller:
-    address, agent = queries.client_address(request), request.headers.get("User-Agent", "")
+    address, agent = client_address(request), request.headers.get("User-Agent", "")
     token = services.admit_token(text, address=address, agent=agent)
     user = queries.person_of(token) or AnonymousUser()
     return Caller(user, queries.actor_for_token(token, request), token.organization, "api_token")

@@ -11,7 +11,6 @@ import hmac
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.files.uploadedfile import UploadedFile
 from django.db import connection, transaction
@@ -110,8 +109,8 @@ def fingerprint(request: Request) -> str:
     Keyed, because a body may hold a password, which nobody shall try out against a database dump.
     Raises `RequestTooLarge`, `RequestUnreadable`, `StorageUnavailable`.
     """
-    key = hmac.digest(settings.SECRET_KEY.encode(), b"modelyard idempotency", "sha256")
-    digest = hmac.new(key, f"{request.method} {request.get_full_path()}\n".encode(), "sha256")
+    asked = f"{request.method} {request.get_full_path()}\n"
+    digest = hmac.new(sealing.key_for("idempotency"), asked.encode(), "sha256")
     try:
         for piece in _content(request):
             digest.update(piece)

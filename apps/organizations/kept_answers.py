@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.urls import reverse
 
 from apps.accounts.jwt import families, sign_in
 from apps.accounts.models import IdempotentRequest as PersonalRequest
+from apps.core import sealing
 from apps.core.http import Request
 from apps.organizations.models import IdempotentRequest
 
@@ -88,5 +88,4 @@ def _json_object(request: Request) -> dict[str, Any]:
 
 def _keyed(caller: str) -> str:
     """So that a database dump does not tell who asked."""
-    key = hmac.digest(settings.SECRET_KEY.encode(), b"modelyard idempotent caller", "sha256")
-    return hmac.digest(key, ascii(caller).encode(), "sha256").hex()
+    return hmac.digest(sealing.key_for("idempotent caller"), ascii(caller).encode(), "sha256").hex()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from apps.accounts.models import User
 from apps.core import tenancy, tokens
 from apps.core.actors import Actor
 from apps.core.errors import DomainError, NotAuthenticated, NotFound
-from apps.core.http import Request
+from apps.core.http import Request, actor_for_person, client_address
 from apps.organizations.enums import Role, TokenKind
 from apps.organizations.errors import (
     OrganizationHeaderNeeded,
@@ -30,10 +31,6 @@ from apps.organizations.querysets import ApiTokenQuerySet
 ORGANIZATION_HEADER = "Modelyard-Organization"
 
 
-def client_address(request: Request) -> str:
-    return request.META.get("REMOTE_ADDR") or ""
-
-
 def slug_of(name: str) -> str:
     """The address that a name suggests."""
     wanted = slugify(name)[:30].strip("-_").replace("_", "-")
@@ -42,6 +39,11 @@ def slug_of(name: str) -> str:
 
 def is_free(slug: str) -> bool:
     return not Organization.objects.filter(slug=slug).exists()
+
+
+def locked_organization() -> Organization:
+    """The scope's organization, locked, so that rules hold for what happens at the same moment."""
+    return Organization.objects.select_for_update(no_key=True).get(pk=tenancy.current_tenant_id())
 
 
 def memberships_of(user: User) -> list[Membership]:
@@ -127,27 +129,7 @@ def _require_second_factor(membership: Membership) -> None:
 def actor_for_member(membership: Membership, user: User, request: Request) -> Actor:
     """A person inside an organization. Raises as `require_admission`."""
     require_admission(membership)
-    return Actor(
-        kind="user",
-        id=user.pk,
-        label=user.email,
-        permissions=membership.permissions,
-        user_id=user.pk,
-        address=client_address(request),
-        request_id=request.id,
-    )
-
-
-def actor_for_person(user: User, request: Request) -> Actor:
-    """A person outside every organization, who may do nothing inside one."""
-    return Actor(
-        kind="user",
-        id=user.pk,
-        label=user.email,
-        user_id=user.pk,
-        address=client_address(request),
-        request_id=request.id,
-    )
+    return replace(actor_for_person(user, request), permissions=membership.permissions)
 
 
 def token_for(text: str) -> ApiToken:
@@ -177,8 +159,8 @@ def person_of(token: ApiToken) -> User | None:
 
 def acts_for(token: ApiToken, actor: Actor) -> bool:
     """Whether a personal token is the actor's own."""
-    person = person_of(token)
-    return person is not None and person.pk == actor.user_id
+    owner = person_of(token)
+    return owner is not None and owner.pk == actor.user_id
 
 
 def is_in_charge_of(actor: Actor, token: ApiToken) -> bool:
@@ -200,13 +182,13 @@ def tokens_shown_to(actor: Actor) -> ApiTokenQuerySet:
 
 def actor_for_token(token: ApiToken, request: Request) -> Actor:
     """A token can do what its scopes say, a personal one no more than its person still may."""
-    person = person_of(token)
+    owner = person_of(token)
     return Actor(
         kind="token",
         id=token.pk,
-        label=f"{token.name} ({person.email if person else 'token of the organization'})",
+        label=f"{token.name} ({owner.email if owner else 'token of the organization'})",
         permissions=token.permissions,
-        user_id=person.pk if person else None,
+        user_id=owner.pk if owner else None,
         address=client_address(request),
         request_id=request.id,
     )

@@ -20,7 +20,7 @@ from apps.core.errors import NotFound
 from apps.core.ids import uuid7
 from apps.organizations import errors, invitations, queries
 from apps.organizations.enums import InvitationStatus
-from apps.organizations.models import Invitation, Membership, Organization
+from apps.organizations.models import Invitation, Membership
 from apps.organizations.services.members import require_role_within
 from apps.organizations.services.trail import tell
 
@@ -37,7 +37,7 @@ def invite_member(email: str, role: str, *, by: Actor) -> Invitation:
     """
     email, inviter = email.lower(), queries.own_membership(by)
     require_role_within(by, role)
-    _one_at_a_time()
+    queries.locked_organization()  # so that limits hold for invitations sent at the same moment
     _require_stranger(email)
     _require_room()
     _require_mail_allowance(email)
@@ -53,7 +53,7 @@ def resend_invitation(invitation: Invitation, *, by: Actor) -> Invitation:
 
     Raises `RoleAboveOwn`, `InvitationUsed`, `InvitationRevoked`, `InvitedTooOften`, `PersonNeeded`.
     """
-    _one_at_a_time()
+    queries.locked_organization()  # so that limits hold for invitations sent at the same moment
     row = _locked(invitation.pk)
     require_role_within(by, row.role)
     _require_pending(row)
@@ -101,11 +101,6 @@ def _join(invitation: Invitation, user: User) -> Membership:
             return Membership.objects.create(user=user, role=invitation.role)
     except IntegrityError:  # another invitation of the same person was accepted at this moment
         raise errors.AlreadyMember from None
-
-
-def _one_at_a_time() -> None:
-    """So that limits hold for invitations sent at the same moment."""
-    Organization.objects.select_for_update(no_key=True).get(pk=tenancy.current_tenant_id())
 
 
 def _locked(invitation_id: UUID) -> Invitation:

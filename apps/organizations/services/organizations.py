@@ -70,7 +70,7 @@ class Changes(TypedDict, total=False):
 @transaction.atomic
 def update_organization(organization: Organization, *, by: Actor, **changes: Unpack[Changes]) -> Organization:
     """Change what is given. Raises `SlugTaken`, `UnknownTimeZone`, `SecondFactorMissing`, `PersonNeeded`."""
-    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    organization = queries.locked_organization()
     if "name" in changes:
         changes["name"] = _one_line(changes["name"])
     told = apply_changes(organization, changes)
@@ -112,7 +112,7 @@ def resume_organization(organization: Organization, *, by: Actor) -> Organizatio
 def _set_suspended(
     organization: Organization, at: datetime | None, because: str, action: str, by: Actor
 ) -> Organization:
-    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    organization = queries.locked_organization()
     if organization.is_suspended == (at is not None):
         return organization
     organization.suspended_at, organization.suspended_because = at, because

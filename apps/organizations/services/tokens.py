@@ -18,7 +18,7 @@ from apps.core.errors import PermissionMissing
 from apps.core.ids import uuid7
 from apps.organizations import errors, networks, queries
 from apps.organizations.enums import TokenKind
-from apps.organizations.models import ApiToken, Membership, Organization
+from apps.organizations.models import ApiToken, Membership
 from apps.organizations.permissions import ALL
 from apps.organizations.services.trail import tell
 
@@ -48,14 +48,15 @@ def create_token(
     """
     _require_scopes(scopes, by)
     _require_room()
-    latest = _latest_end(by)
+    acting = _acting_token(by)
+    latest = _latest_end(acting)
     row = ApiToken(
         id=uuid7(),
         kind=kind,
         name=name,
         scopes=sorted(set(scopes)),
         membership=_maker(kind, by),
-        allowed_networks=_networks_within(allowed_networks, by),
+        allowed_networks=_networks_within(allowed_networks, acting),
         expires_at=_checked_end(expires_at, latest) or min(timezone.now() + LIFETIME, latest),
     )
     text = _give_secret(row)
@@ -70,7 +71,7 @@ def edit_token(token: ApiToken, name: str, allowed_networks: Sequence[str], *, b
     """Rename a token, and say from where it may be used. Raises what `create_token` raises for these."""
     token = _locked(token)
     _require_charge(token, by)
-    wanted = {"name": name, "allowed_networks": _networks_within(allowed_networks, by)}
+    wanted = {"name": name, "allowed_networks": _networks_within(allowed_networks, _acting_token(by))}
     if changes := apply_changes(token, wanted):
         token.save(update_fields=list(changes))
         tell(by, "token.edited", token, changes)
@@ -94,7 +95,7 @@ def rotate_token(
         raise errors.TokenEnded(status=token.status)
     token.previous_hash = token.secret_hash if overlap else ""
     token.previous_expires_at = timezone.now() + overlap if overlap else None
-    token.expires_at = _checked_end(expires_at, _latest_end(by)) or token.expires_at
+    token.expires_at = _checked_end(expires_at, _latest_end(_acting_token(by))) or token.expires_at
     text = _give_secret(token)
     token.save(update_fields=["secret_hash", "previous_hash", "previous_expires_at", "expires_at"])
     tell(by, "token.rotated", token, {"name": token.name, "overlap_hours": overlap // timedelta(hours=1)})
@@ -167,8 +168,7 @@ def _require_scopes(scopes: Sequence[str], by: Actor) -> None:
 
 
 def _require_room() -> None:
-    # Locked, so that tokens made at the same moment are all counted.
-    Organization.objects.select_for_update(no_key=True).get(pk=tenancy.current_tenant_id())
+    queries.locked_organization()  # so that tokens made at the same moment are all counted
     if ApiToken.objects.usable().count() >= USABLE_LIMIT:
         raise errors.TooManyTokens(limit=USABLE_LIMIT)
 
@@ -177,9 +177,9 @@ def _acting_token(by: Actor) -> ApiToken | None:
     return ApiToken.objects.get(pk=by.id) if by.kind == "token" else None
 
 
-def _latest_end(by: Actor) -> datetime:
-    """When a token of the actor has to end: after the longest life, or with the token that acts."""
-    acting, longest = _acting_token(by), timezone.now() + LONGEST_LIFETIME
+def _latest_end(acting: ApiToken | None) -> datetime:
+    """When a token made now has to end: after the longest life, or with the token that acts."""
+    longest = timezone.now() + LONGEST_LIFETIME
     return min(acting.expires_at or longest, longest) if acting else longest
 
 
@@ -191,9 +191,9 @@ def _checked_end(expires_at: datetime | None, latest: datetime) -> datetime | No
     return expires_at
 
 
-def _networks_within(texts: Sequence[str], by: Actor) -> list[str]:
+def _networks_within(texts: Sequence[str], acting: ApiToken | None) -> list[str]:
     """The networks asked for; where a token acts that is bound to some, these or parts of them."""
-    wanted, acting = networks.normalised(texts), _acting_token(by)
+    wanted = networks.normalised(texts)
     if acting is None or not acting.allowed_networks:
         return wanted
     if not networks.cover(acting.allowed_networks, wanted):

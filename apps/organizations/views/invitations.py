@@ -9,8 +9,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from apps.core import http
-from apps.core.http import Request
-from apps.organizations import errors, invitations, queries, services
+from apps.core.http import Request, actor_for_person
+from apps.organizations import errors, invitations, services
 
 
 @never_cache
@@ -33,6 +33,6 @@ def invitation_open(request: Request, token: str) -> HttpResponse:
 
 
 def _accept(request: Request, token: str) -> HttpResponse:
-    by = queries.actor_for_person(request.user, request)
+    by = actor_for_person(request.user, request)
     membership = services.accept_invitation(token, request.user, by=by)
     return http.redirect(request, http.link(membership.organization, "console:home"))

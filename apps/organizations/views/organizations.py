@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.core import http
 from apps.core.forms import submit, submit_edit
-from apps.core.http import Request
+from apps.core.http import Request, actor_for_person
 from apps.organizations import queries, services
 from apps.organizations.forms import AddressCheckForm, OrganizationForm, TransferForm
 from apps.organizations.models import Membership
@@ -51,7 +51,7 @@ def leave(request: Request) -> HttpResponse:
 def leave_unentered(request: Request, slug: str) -> HttpResponse:
     """Also for whom the organization lets in no more, since it requires two-factor: leaving gives nothing away."""
     membership = queries.membership_in(request.user, slug)
-    services.leave_from_outside(membership, by=queries.actor_for_person(request.user, request))
+    services.leave_from_outside(membership, by=actor_for_person(request.user, request))
     messages.success(request, f"You left {membership.organization.name}.")
     return http.redirect(request, "/")
 

@@ -10,10 +10,10 @@ from rest_framework.response import Response
 
 from apps.core.api.preconditions import EditedApi
 from apps.core.api.views import ApiView, InTenant
-from apps.organizations import role_table, services
+from apps.organizations import queries, role_table, services
 from apps.organizations.api.serializers import members as member_serializers
 from apps.organizations.api.serializers import organizations as serializers
-from apps.organizations.models import Membership, Organization
+from apps.organizations.models import Membership
 
 
 class MeApi(ApiView):
@@ -42,8 +42,7 @@ class OrganizationApi(InTenant, EditedApi):
     edited_fields = ("slug", "name", "time_zone", "requires_second_factor")
 
     def get_object(self) -> Any:
-        row = Organization.objects.select_for_update(no_key=True).get(pk=self.organization.pk)
-        return self.unless_changed(row)
+        return self.unless_changed(queries.locked_organization())
 
     @extend_schema(responses=serializers.OrganizationSerializer)
     def get(self, request: Request) -> Response:
