@@ -123,12 +123,6 @@ class UnknownScope(DomainError):
     detail = "There is no scope `{scope}`. Choose among: {known}."
 
 
-class UnknownTimeZone(DomainError):
-    code = "unknown_time_zone"
-    status = 422
-    detail = "There is no time zone `{name}`. Write it like `Europe/Berlin`."
-
-
 class ConfirmationMismatch(DomainError):
     code = "confirmation_mismatch"
     status = 422

@@ -10,10 +10,10 @@ from django.db import connections
 from django.test import Client
 
 from apps.audit.models import AuditEntry
-from apps.core import tenancy
+from apps.core import tenancy, time_zones
 from apps.core.actors import Actor
 from apps.core.errors import NotFound, PermissionMissing
-from apps.organizations import errors, services, time_zones
+from apps.organizations import errors, services
 from apps.organizations.models import Membership, Organization
 from tests.conftest import actor_of
 

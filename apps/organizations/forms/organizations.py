@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from apps.core import time_zones
 from apps.core.forms import EditForm
-from apps.organizations import queries, time_zones
+from apps.organizations import queries
 from apps.organizations.errors import ConfirmationMismatch
 from apps.organizations.models import Membership, Organization
 

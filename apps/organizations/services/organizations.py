@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from apps.accounts import mail, second_factor
 from apps.accounts.models import User
-from apps.core import live, snapshots, tenancy
+from apps.core import live, snapshots, tenancy, time_zones
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
-from apps.organizations import errors, queries, time_zones
+from apps.organizations import errors, queries
 from apps.organizations.enums import Role
 from apps.organizations.models import Membership, Organization
 from apps.organizations.services.trail import tell
@@ -75,7 +75,7 @@ def update_organization(organization: Organization, *, by: Actor, **changes: Unp
         changes["name"] = _one_line(changes["name"])
     told = apply_changes(organization, changes)
     if "time_zone" in told:
-        _require_time_zone(organization.time_zone)
+        time_zones.require(organization.time_zone)
     if "requires_second_factor" in told and organization.requires_second_factor:
         _require_own_second_factor(by)
     if told:
@@ -121,11 +121,6 @@ def _set_suspended(
     snapshots.publish_on_commit(organization.pk)
     _disconnect_everybody()
     return organization
-
-
-def _require_time_zone(name: str) -> None:
-    if not time_zones.exists(name):
-        raise errors.UnknownTimeZone(field="time_zone", name=name)
 
 
 def _require_own_second_factor(by: Actor) -> None:
