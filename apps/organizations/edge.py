@@ -12,7 +12,7 @@ from apps.core import agents, tokens
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
 from apps.core.errors import NotAuthenticated, ScopeMissing
 from apps.organizations import networks
-from apps.organizations.errors import AddressNotAllowed, OrganizationSuspended
+from apps.organizations.errors import AddressNotAllowed, OrganizationClosed, OrganizationSuspended
 
 REMEMBERED_TOKENS = 10_000
 LONGEST_HEADER = 256  # longer than any token's; what is remembered of strangers stays small
@@ -44,9 +44,11 @@ def authenticate(snapshots: Snapshots) -> Stage:
 
 
 async def while_active(call: Call, proceed: Proceed) -> Answer:
-    """Let an authenticated call pass unless its organization is suspended."""
+    """Let an authenticated call pass unless its organization is closed or suspended."""
     # A snapshot kept on disk may be older than this section.
     about = call.snapshot.sections.get("organization", {}) if call.snapshot else {}
+    if "closed_until" in about:
+        raise OrganizationClosed(day=about["closed_until"])
     if "suspended_because" in about:
         raise OrganizationSuspended(because=about["suspended_because"])
     return await proceed(call)

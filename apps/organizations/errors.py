@@ -178,6 +178,22 @@ class OrganizationSuspended(DomainError):
     page = "organizations/suspended.html"
 
 
+class OrganizationClosed(DomainError):
+    code = "organization_closed"
+    status = 403
+    detail = (
+        "This organization is closed and will be erased after {day}, as an owner asked. Until then an owner can "
+        "reopen it."
+    )
+    page = "organizations/closed.html"
+
+
+class HoldOver(DomainError):
+    code = "hold_over"
+    status = 410
+    detail = "The {days} days to take the deletion back are over. The organization is being erased."
+
+
 class SecondFactorRequired(DomainError):
     code = "second_factor_required"
     status = 403

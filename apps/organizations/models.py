@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from apps.organizations.enums import InvitationStatus, Role, TokenKind, TokenSta
 from apps.organizations.permissions import ALL, permissions_of
 from apps.organizations.querysets import ApiTokenQuerySet, InvitationQuerySet
 
+DELETION_HOLD = timedelta(days=30)
 SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$", "Use small letters, digits and single hyphens inside.")
 
 
@@ -32,6 +33,7 @@ class Organization(models.Model):
     audit_retention_days = models.PositiveSmallIntegerField(default=365)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_because = models.CharField(max_length=200, blank=True)
+    deletion_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -41,6 +43,13 @@ class Organization(models.Model):
                 condition=models.Q(audit_retention_days__gte=30), name="organizations_trail_is_kept_a_month"
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["deletion_requested_at"],
+                name="organizations_closed",
+                condition=models.Q(deletion_requested_at__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -48,6 +57,27 @@ class Organization(models.Model):
     @property
     def is_suspended(self) -> bool:
         return self.suspended_at is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Its owners asked for its deletion, and may take that back until `erased_after`."""
+        return self.deletion_requested_at is not None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its people, tokens, jobs and webhooks go on."""
+        return not (self.is_suspended or self.is_closed)
+
+    @property
+    def erased_after(self) -> datetime | None:
+        return self.deletion_requested_at + DELETION_HOLD if self.deletion_requested_at else None
+
+    @property
+    def days_left(self) -> int | None:
+        """Days until its erasure, begun ones counted."""
+        if self.erased_after is None:
+            return None
+        return max(-((timezone.now() - self.erased_after) // timedelta(days=1)), 0)
 
 
 class Membership(tenancy.TenantModel):

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils.text import slugify
 
 from apps.accounts import second_factor
@@ -17,6 +18,7 @@ from apps.core.errors import DomainError, NotAuthenticated, NotFound
 from apps.core.http import Request, actor_for_person, client_address
 from apps.organizations.enums import Role, TokenKind
 from apps.organizations.errors import (
+    OrganizationClosed,
     OrganizationHeaderNeeded,
     OrganizationMissing,
     OrganizationNotYours,
@@ -24,7 +26,7 @@ from apps.organizations.errors import (
     PersonNeeded,
     SecondFactorRequired,
 )
-from apps.organizations.models import ApiToken, Membership, Organization
+from apps.organizations.models import DELETION_HOLD, ApiToken, Membership, Organization
 from apps.organizations.permissions import permissions_of
 from apps.organizations.querysets import ApiTokenQuerySet
 
@@ -44,6 +46,17 @@ def is_free(slug: str) -> bool:
 def locked_organization() -> Organization:
     """The scope's organization, locked, so that rules hold for what happens at the same moment."""
     return Organization.objects.select_for_update(no_key=True).get(pk=tenancy.current_tenant_id())
+
+
+def due_for_erasure() -> QuerySet[Organization]:
+    """Closed organizations whose time to be reopened is over, by the database's clock."""
+    return Organization.objects.filter(deletion_requested_at__lte=Now() - DELETION_HOLD)
+
+
+def owner_addresses() -> list[str]:
+    """Where the scope's owners who can sign in are written to."""
+    owners = Membership.objects.filter(role=Role.OWNER, user__is_active=True)
+    return list(owners.order_by("user__email").values_list("user__email", flat=True))
 
 
 def memberships_of(user: User) -> list[Membership]:
@@ -70,8 +83,9 @@ def owned_alone(user: User) -> list[Organization]:
 
 
 def is_only_owner(membership: Membership) -> bool:
-    """Whether nobody else could act for the organization."""
-    return membership.role == Role.OWNER and not has_other_owner(membership)
+    """Whether nobody else could act for the organization. A closed one ends without anybody."""
+    is_open = not membership.organization.is_closed
+    return is_open and membership.role == Role.OWNER and not has_other_owner(membership)
 
 
 def has_other_owner(membership: Membership) -> bool:
@@ -108,14 +122,20 @@ def own_membership(actor: Actor) -> Membership:
 
 
 def require_active(organization: Organization) -> None:
-    """Raises `OrganizationSuspended`."""
+    """Raises `OrganizationClosed`, `OrganizationSuspended`."""
+    if organization.erased_after:
+        raise OrganizationClosed(day=organization.erased_after.date().isoformat(), slug=organization.slug)
     if organization.is_suspended:
         raise OrganizationSuspended(because=organization.suspended_because)
 
 
-def require_admission(membership: Membership) -> None:
-    """Whether the organization lets its member in now. Raises `OrganizationSuspended`, `SecondFactorRequired`."""
-    require_active(membership.organization)
+def require_admission(membership: Membership, *, even_closed: bool = False) -> None:
+    """Whether the organization lets its member in now, on the way to reopen it even when it is closed.
+
+    Raises `OrganizationClosed`, `OrganizationSuspended`, `SecondFactorRequired`.
+    """
+    if not even_closed:
+        require_active(membership.organization)
     _require_second_factor(membership)
 
 
@@ -126,9 +146,9 @@ def _require_second_factor(membership: Membership) -> None:
         raise SecondFactorRequired(organization=organization.name, slug=organization.slug)
 
 
-def actor_for_member(membership: Membership, user: User, request: Request) -> Actor:
+def actor_for_member(membership: Membership, user: User, request: Request, *, even_closed: bool = False) -> Actor:
     """A person inside an organization. Raises as `require_admission`."""
-    require_admission(membership)
+    require_admission(membership, even_closed=even_closed)
     return replace(actor_for_person(user, request), permissions=membership.permissions)
 
 

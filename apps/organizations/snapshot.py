@@ -11,7 +11,8 @@ from apps.organizations.models import ApiToken, Organization
 def compile_organization() -> dict[str, str]:
     """Why its calls are refused; nothing while they are not."""
     organization = Organization.objects.get(pk=current_tenant_id())
-    return {"suspended_because": organization.suspended_because} if organization.is_suspended else {}
+    told = {"suspended_because": organization.suspended_because} if organization.is_suspended else {}
+    return told | ({"closed_until": organization.erased_after.date().isoformat()} if organization.erased_after else {})
 
 
 def compile_section() -> dict[str, dict[str, Any]]:

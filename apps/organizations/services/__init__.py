@@ -16,7 +16,9 @@ from apps.organizations.services.members import (
     transfer_ownership,
 )
 from apps.organizations.services.organizations import (
+    cancel_deletion,
     create_organization,
+    request_deletion,
     resume_organization,
     suspend_organization,
     update_organization,
@@ -34,6 +36,7 @@ from apps.organizations.services.tokens import (
 __all__ = [
     "accept_invitation",
     "admit_token",
+    "cancel_deletion",
     "change_role",
     "create_organization",
     "create_project",
@@ -47,6 +50,7 @@ __all__ = [
     "leave_organization",
     "publish_tokens_of",
     "remove_member",
+    "request_deletion",
     "resend_invitation",
     "resume_organization",
     "revoke_invitation",

@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from apps.core.actors import Actor
 from apps.core.changes import apply_changes
 from apps.organizations import errors, queries
 from apps.organizations.enums import Role
-from apps.organizations.models import Membership, Organization
+from apps.organizations.models import DELETION_HOLD, Membership, Organization
 from apps.organizations.services.trail import tell
 
 # Each may send invitations to strangers, so that nobody has as many as they like.
@@ -118,9 +119,59 @@ def _set_suspended(
     organization.suspended_at, organization.suspended_because = at, because
     organization.save(update_fields=["suspended_at", "suspended_because"])
     tell(by, action, organization, {"because": because} if because else {})
+    _move_doors(organization)
+    return organization
+
+
+@transaction.atomic
+def request_deletion(organization: Organization, confirmation: str, *, by: Actor) -> Organization:
+    """Close every door of both planes; its data is erased after 30 days unless somebody reopens it.
+
+    Every owner is mailed. Raises `ConfirmationMismatch`.
+    """
+    organization = queries.locked_organization()
+    if confirmation != organization.name:
+        raise errors.ConfirmationMismatch(field="confirmation", name=organization.name)
+    if organization.is_closed:
+        return organization
+    organization.deletion_requested_at = Now()
+    _set_closed(organization, "organization.deletion_requested", by)
+    _mail_owners("organizations/email/deletion_requested", organization, by)
+    return organization
+
+
+@transaction.atomic
+def cancel_deletion(organization: Organization, *, by: Actor) -> Organization:
+    """Open the doors again. Every owner is mailed. Raises `HoldOver` once the data may be gone."""
+    organization = queries.locked_organization()
+    if not organization.is_closed:
+        return organization
+    if queries.due_for_erasure().filter(pk=organization.pk).exists():
+        raise errors.HoldOver(days=DELETION_HOLD.days)
+    organization.deletion_requested_at = None
+    _set_closed(organization, "organization.deletion_cancelled", by)
+    _mail_owners("organizations/email/deletion_cancelled", organization, by)
+    return organization
+
+
+def _set_closed(organization: Organization, action: str, by: Actor) -> None:
+    organization.save(update_fields=["deletion_requested_at"])
+    organization.refresh_from_db(fields=["deletion_requested_at"])
+    tell(by, action, organization, {})
+    _move_doors(organization)
+
+
+def _mail_owners(template: str, organization: Organization, by: Actor) -> None:
+    link = f"{settings.PUBLIC_URL}{reverse('console:home', args=[organization.slug])}"
+    context = {"organization": organization, "by": by.label, "link": link}
+    for email in queries.owner_addresses():
+        mail.send(template, email, context)
+
+
+def _move_doors(organization: Organization) -> None:
+    """Tell the data plane, and have every open page ask again whether it is let in."""
     snapshots.publish_on_commit(organization.pk)
     _disconnect_everybody()
-    return organization
 
 
 def _require_own_second_factor(by: Actor) -> None:

@@ -122,13 +122,14 @@ def publish_tokens_of(user: User) -> None:
         snapshots.publish_on_commit(membership.organization_id)
 
 
-def admit_token(text: str, *, address: str, agent: str) -> ApiToken:
+def admit_token(text: str, *, address: str, agent: str, even_closed: bool = False) -> ApiToken:
     """The usable token behind its text, its use noted.
 
-    Raises `NotAuthenticated`, `AddressNotAllowed`, `OrganizationSuspended`.
+    Raises `NotAuthenticated`, `AddressNotAllowed`, `OrganizationSuspended`, `OrganizationClosed` (not `even_closed`).
     """
     token = queries.token_for(text)
-    queries.require_active(token.organization)
+    if not even_closed:
+        queries.require_active(token.organization)
     if token.allowed_networks and not networks.contain(tuple(token.allowed_networks), address):
         raise errors.AddressNotAllowed(address=address)
     with tenancy.scope(token.organization_id):
