@@ -8,6 +8,7 @@ from django.dispatch import receiver
 
 from apps.core.actors import Actor
 from apps.notifications import services
+from apps.notifications.services import webhooks
 from apps.organizations.models import ApiToken, Membership
 from apps.organizations.signals import action_taken
 
@@ -23,6 +24,12 @@ def tell_of_newcomer(sender: Any, actor: Actor, action: str, changes: dict[str, 
 def forget_leaver(sender: Any, action: str, subject: Any, **_: Any) -> None:
     if action in {"member.removed", "member.left"}:
         services.forget_person(subject.user_id)
+
+
+@receiver(action_taken)
+def send_what_waited(sender: Any, action: str, **_: Any) -> None:
+    if action == "organization.resumed":
+        webhooks.send_waiting()
 
 
 @receiver(action_taken)

@@ -8,7 +8,6 @@ import hmac
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from contextvars import Context
 from datetime import timedelta
 from typing import Any
@@ -16,60 +15,18 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
-from apps.core import outbound, tenancy
+from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.notifications.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from apps.notifications.services import webhooks as services
-from apps.notifications.webhooks import claiming, clock, dispatch, enqueue, sending
+from apps.notifications.webhooks import claiming, clock, dispatch, sending
+from apps.notifications.webhooks.outbox import enqueue
 from tests.conftest import actor_of
+from tests.notifications.webhooks import EVENT, dispatched, only_delivery
 from tests.stand_ins import receiver
 from tests.stand_ins.receiver import Receiver, answering
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-EVENT = "job.failed"
-QUICK = outbound.Limits(connect_s=2, read_s=0.3, total_s=0.6, max_bytes=2000)
-
-
-@pytest.fixture(autouse=True)
-def _loopback_is_called(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.1/32"]
-    monkeypatch.setattr(sending, "LIMITS", QUICK)
-
-
-@pytest.fixture
-def far_end() -> Iterator[Receiver]:
-    with receiver.running() as running:
-        yield running
-
-
-@pytest.fixture
-def other_end() -> Iterator[Receiver]:
-    with receiver.running() as running:
-        yield running
-
-
-@pytest.fixture
-def endpoint(in_acme: Any, actor: Actor, far_end: Receiver) -> WebhookEndpoint:
-    return services.create_endpoint(far_end.url, by=actor)
-
-
-@pytest.fixture
-def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    def passed(span: timedelta) -> None:
-        monkeypatch.setattr(clock, "ahead", clock.ahead + span)
-
-    return passed
-
-
-def dispatched() -> int:
-    """As a worker does it: without a tenant in scope."""
-    return Context().run(dispatch.dispatch)
-
-
-def only_delivery() -> Delivery:
-    found: Delivery = Delivery.objects.select_related("message").get()
-    return found
 
 
 def signatures(secret: str, received: receiver.Received) -> str:

@@ -81,8 +81,17 @@ class DeliverySerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Delivery
-        fields = ["id", "webhook_id", "event", "endpoint", "status", "attempt", "next_attempt_at", "finished_at"]
-        fields += ["created_at"]
+        fields = [
+            "id",
+            "webhook_id",
+            "event",
+            "endpoint",
+            "status",
+            "attempt",
+            "next_attempt_at",
+            "finished_at",
+            "created_at",
+        ]
 
 
 class DeliveryAttemptSerializer(serializers.ModelSerializer):

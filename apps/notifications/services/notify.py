@@ -9,10 +9,11 @@ from uuid import UUID
 from django.db import models, transaction
 
 from apps.core import live
-from apps.notifications import audience, catalogue, mails, webhooks
+from apps.notifications import audience, catalogue, mails
 from apps.notifications.catalogue import Event
 from apps.notifications.enums import Channel
 from apps.notifications.models import Notification
+from apps.notifications.webhooks import outbox
 from apps.organizations.models import Membership
 
 
@@ -32,7 +33,7 @@ def notify(
     """
     kind = catalogue.get(event)
     data = {"id": str(subject.pk), **data}
-    webhooks.enqueue(event, data)
+    outbox.enqueue(event, data)
     members = audience.members_told(kind, to, but)
     wishes = audience.wishes([kind], [member.user_id for member in members])
     _write_inboxes(kind, subject, data, [one for one in members if wishes[one.user_id, event, Channel.INBOX]])

@@ -16,8 +16,10 @@ from apps.core.ids import uuid7
 from apps.core.tenancy import current_tenant_id
 from apps.notifications import catalogue
 from apps.notifications.models import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookMessage
+from apps.notifications.services.notify import notify
 from apps.notifications.webhooks import clock, doorbell, errors, outbox, schedule, secrets, signing
 from apps.notifications.webhooks.enums import OPEN, DeliveryStatus
+from apps.organizations import queries as organizations
 
 ENDPOINT_LIMIT = 20
 OVERLAP = timedelta(hours=24)
@@ -38,6 +40,7 @@ def create_endpoint(url: str, *, by: Actor, description: str = "", events: Seque
     """A new address that is told of `events`, or of all. Raises `TooManyEndpoints`, `UnknownEvent`, `InvalidUrl`,
     `AddressRefused`.
     """
+    organizations.locked_organization()
     if WebhookEndpoint.objects.count() >= ENDPOINT_LIMIT:
         raise errors.TooManyEndpoints(limit=ENDPOINT_LIMIT)
     row = WebhookEndpoint(id=uuid7(), organization_id=current_tenant_id(), description=description)
@@ -83,9 +86,10 @@ def rotate_secret(endpoint: WebhookEndpoint, *, by: Actor, overlap: timedelta = 
 
 @transaction.atomic
 def reveal_secret(endpoint: WebhookEndpoint, *, by: Actor) -> str:
-    """The signing secret, and a line in the trail that it was shown."""
+    """The signing secret, and a line in the trail that it was shown. Raises `SecretUnreadable`."""
+    secret = secrets.secret_of(endpoint)
     audit.record(by, "webhook.secret_shown", endpoint)
-    return secrets.secret_of(endpoint)
+    return secret
 
 
 @transaction.atomic
@@ -150,21 +154,23 @@ def resend(delivery: Delivery, *, by: Actor) -> Delivery:
 
 def disable_gone(endpoint: WebhookEndpoint) -> None:
     """The endpoint said that it is gone for good: disable it, and tell those who manage webhooks."""
-    from apps.notifications.services.notify import notify
-
     disable_endpoint(endpoint, by=SYSTEM, because=GONE)
     notify("webhook.disabled", endpoint, {"url": endpoint.url, "reason": GONE})
 
 
 def tell_given_up(delivery: Delivery) -> None:
     """Nobody took it for as long as we try: tell those who manage webhooks, but not of such a message itself."""
-    from apps.notifications.services.notify import notify
-
     if delivery.message.event.startswith("webhook."):
         return
     hours = schedule.GIVES_UP_AFTER // timedelta(hours=1)
     reason = f"{delivery.message.event} was not taken in {hours} hours and is not tried any more"
     notify("webhook.failed", delivery.endpoint, {"url": delivery.endpoint.url, "reason": reason})
+
+
+def send_waiting() -> None:
+    """Send now whatever waits, of an organization that is resumed."""
+    Delivery.objects.filter(status__in=OPEN, lease_until__isnull=True).update(next_attempt_at=clock.now())
+    doorbell.ring_on_commit()
 
 
 @transaction.atomic

@@ -16,6 +16,7 @@ from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
 from apps.notifications.models import Delivery, WebhookEndpoint
 from apps.notifications.services import webhooks as services
+from apps.notifications.webhooks import secrets
 from apps.notifications.webhooks.enums import DeliveryStatus
 from apps.notifications.webhooks.forms import EndpointForm, NewEndpointForm, SecretRotationForm
 
@@ -123,6 +124,7 @@ def _detail(request: Request, endpoint: WebhookEndpoint, form: SecretRotationFor
     context: dict[str, Any] = {
         "endpoint": endpoint,
         "form": form,
+        "is_readable": secrets.is_readable(endpoint),
         "page": paging.newest_first(shown, request.GET.get("cursor", "")),
         "statuses": [(value, label, counts[value]) for value, label in DeliveryStatus.choices if value in counts],
     }

@@ -13,6 +13,12 @@ class EndpointDisabled(DomainError):
     detail = "This endpoint is disabled, so nothing is sent to it. Enable it first."
 
 
+class SecretUnreadable(DomainError):
+    code = "webhook_secret_unreadable"
+    status = 409
+    detail = "Its signing secret was sealed under another SECRET_KEY, so nothing can be signed with it. Rotate it."
+
+
 class DeliveryBeingSent(DomainError):
     code = "webhook_delivery_being_sent"
     status = 409

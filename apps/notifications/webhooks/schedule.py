@@ -15,12 +15,17 @@ DELAYS = (
 GIVES_UP_AFTER = timedelta(hours=72)
 
 
+def end_of(began_at: datetime) -> datetime:
+    """When it is given up."""
+    return began_at + GIVES_UP_AFTER
+
+
 def next_attempt(failures: int, began_at: datetime, now: datetime) -> datetime | None:
     """When to try again after `failures` (1, 2, ...), or None when the time is over.
 
     The last attempt is made when the time ends, so that whoever recovers within it is reached.
     """
-    ends_at = began_at + GIVES_UP_AFTER
+    ends_at = end_of(began_at)
     if now >= ends_at:
         return None
     return min(now + DELAYS[min(failures, len(DELAYS)) - 1], ends_at)

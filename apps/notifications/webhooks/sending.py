@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 
 from apps.core import live, outbound, tenancy
 from apps.core.errors import DomainError
 from apps.notifications.models import Delivery, DeliveryAttempt
+from apps.notifications.services import webhooks as services
 from apps.notifications.webhooks import clock, schedule, secrets, signing
 from apps.notifications.webhooks.claiming import Claim
 from apps.notifications.webhooks.enums import DeliveryStatus
+from apps.notifications.webhooks.errors import SecretUnreadable
+from apps.organizations import queries as organizations
+from apps.organizations.models import Organization
 
 LIMITS = outbound.Limits(connect_s=5, read_s=10, total_s=15, max_bytes=64_000)
 # Longer than an exchange may take, so that only the death of its process ends a lease.
@@ -22,6 +27,7 @@ KEPT_CHARS = 8_000
 KEPT_HEADERS = 40
 KEPT_HEADER_CHARS = 500
 GONE = 410
+EXPIRED = "It expired: the organization was suspended until the 72 hours of trying were over."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +55,63 @@ def execute(claim: Claim) -> None:
 
 @transaction.atomic
 def begin(claim: Claim) -> DeliveryAttempt | None:
-    """Write down what is about to be sent; None when it is no longer this claim's to send."""
-    rows = Delivery.objects.select_related("message", "endpoint").select_for_update(of=("self",))
-    delivery = rows.filter(pk=claim.delivery_id, attempt=claim.attempt, lease_until__isnull=False).first()
-    if delivery is None or not delivery.is_open:
+    """Write down what is about to be sent; None when it is no longer this claim's to send, or cannot be sent now."""
+    is_suspended = _is_suspended()
+    delivery = _held(claim)
+    if delivery is None or not delivery.is_open or delivery.lease_until is None:
         return None
-    now = clock.now()
-    signing_secrets = secrets.secrets_of(delivery.endpoint, now)
-    message = delivery.message
-    headers = signing.headers(message.webhook_id, int(now.timestamp()), message.body.encode(), signing_secrets)
-    return DeliveryAttempt.objects.create(
-        delivery=delivery, number=claim.attempt, url=delivery.endpoint.url, started_at=now, request_headers=headers
-    )
+    if is_suspended:
+        _wait(delivery)
+        return None
+    try:
+        headers = _signed(delivery)
+    except SecretUnreadable as refusal:
+        _give_up_unsent(delivery, refusal.message)
+        return None
+    return _attempt(delivery, request_headers=headers)
+
+
+def _is_suspended() -> bool:
+    """Whether nothing may be sent for the organization, which is then locked: nobody resumes it in this transaction."""
+    organization = Organization.objects.get(pk=tenancy.current_tenant_id())
+    return organization.is_suspended and organizations.locked_organization().is_suspended
+
+
+def _held(claim: Claim) -> Delivery | None:
+    """The claimed delivery, locked, unless a later attempt took its place."""
+    rows = Delivery.objects.select_related("message", "endpoint").select_for_update(of=("self",))
+    found: Delivery | None = rows.filter(pk=claim.delivery_id, attempt=claim.attempt).first()
+    return found
+
+
+def _signed(delivery: Delivery) -> dict[str, str]:
+    now, message = clock.now(), delivery.message
+    keys = secrets.secrets_of(delivery.endpoint, now)
+    return signing.headers(message.webhook_id, int(now.timestamp()), message.body.encode(), keys)
+
+
+def _attempt(delivery: Delivery, **told: Any) -> DeliveryAttempt:
+    row = DeliveryAttempt(delivery=delivery, number=delivery.attempt, url=delivery.endpoint.url, **told)
+    row.started_at = clock.now()
+    row.save()
+    return row
+
+
+def _wait(delivery: Delivery) -> None:
+    """Put it aside until its organization is resumed, or its time is over; no attempt was made."""
+    ends_at = schedule.end_of(delivery.began_at)
+    if clock.now() >= ends_at:
+        _give_up_unsent(delivery, EXPIRED)
+        return
+    delivery.lease_until, delivery.next_attempt_at = None, ends_at
+    delivery.attempt -= 1
+    delivery.save()
+    _publish(delivery)
+
+
+def _give_up_unsent(delivery: Delivery, reason: str) -> None:
+    _attempt(delivery, error=reason, finished_at=clock.now())
+    end(delivery, DeliveryStatus.FAILED)
 
 
 def send(attempt: DeliveryAttempt, body: bytes) -> Outcome:
@@ -84,15 +135,12 @@ def finish(claim: Claim, attempt: DeliveryAttempt, outcome: Outcome) -> None:
         response_body=outcome.body,
         error=outcome.error,
     )
-    rows = Delivery.objects.select_related("endpoint", "message").select_for_update(of=("self",))
-    delivery = rows.filter(pk=claim.delivery_id, attempt=claim.attempt).first()
+    delivery = _held(claim)
     if delivery is not None and delivery.is_open:
         _conclude(delivery, outcome)
 
 
 def _conclude(delivery: Delivery, outcome: Outcome) -> None:
-    from apps.notifications.services import webhooks as services
-
     delivery.lease_until = None
     if outcome.is_success:
         end(delivery, DeliveryStatus.SUCCEEDED)
@@ -104,8 +152,6 @@ def _conclude(delivery: Delivery, outcome: Outcome) -> None:
 
 
 def _try_later(delivery: Delivery) -> None:
-    from apps.notifications.services import webhooks as services
-
     delivery.failures += 1
     next_attempt_at = schedule.next_attempt(delivery.failures, delivery.began_at, clock.now())
     if next_attempt_at is None:
