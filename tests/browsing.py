@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = [
@@ -35,6 +37,19 @@ def open_page(browser: Browser, url: str, **options: Any) -> Page:
     page = context.new_page()
     page.set_default_timeout(DEADLINE_S * 1000)
     page.goto(url)
+    return page
+
+
+def sign_in(page: Page, url: str, client: Client) -> None:
+    """Let the page's browser be who the client is at `url`."""
+    name = settings.SESSION_COOKIE_NAME
+    page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": url}])
+
+
+def signed_in(browser: Browser, url: str, client: Client, **options: Any) -> Page:
+    """An empty page of somebody who is signed in."""
+    page = open_page(browser, "about:blank", **options)
+    sign_in(page, url, client)
     return page
 
 

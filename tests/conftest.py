@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.test import Client, TransactionTestCase
+from playwright.sync_api import Browser
 from rest_framework.test import APIClient
 
 from apps.accounts import outbox
@@ -20,6 +21,7 @@ from apps.organizations import services
 from apps.organizations.models import Membership
 from apps.organizations.permissions import ROLE_PERMISSIONS
 from tests import database
+from tests.browsing import launched
 from tests.e2e.installation import Installation
 from tests.factories.people import UserFactory
 
@@ -56,6 +58,13 @@ def installation() -> Iterator[Installation]:
         yield running
     finally:
         running.remove()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # Of the module: while it is open, an event loop runs in this thread, which other tests want for themselves.
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture

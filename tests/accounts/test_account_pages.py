@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser
 
+from tests import browsing
 from tests.accounts.browsers import sign_in
-from tests.browsing import judge, launched, open_page
+from tests.browsing import judge, open_page
 from tests.factories.people import UserFactory
 
 BEFORE = ["login", "signup", "password/reset", "password/reset/done", "confirm-email", "confirm-email/nonsense"]
@@ -76,12 +75,6 @@ class TestWords:
         assert "GITHUB_CLIENT_ID" in client.get("/accounts/3rdparty/").content.decode()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
-
-
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -95,10 +88,9 @@ def test_accessible_and_no_wider_than_the_screen(
     for path in BEFORE:
         page.goto(f"{live_server.url}/accounts/{path}/")
         judge(page)
-    signed_in = Client()
-    sign_in(signed_in, person.email)
-    key = signed_in.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
+    client = Client()
+    sign_in(client, person.email)
+    browsing.sign_in(page, live_server.url, client)
     for path in SIGNED_IN:
         response = page.goto(f"{live_server.url}/accounts/{path}/")
         assert response

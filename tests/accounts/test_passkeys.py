@@ -12,7 +12,7 @@ from django.test import Client, RequestFactory
 from playwright.sync_api import Browser, Page, expect
 
 from apps.accounts import passkeys
-from tests.browsing import launched, open_page
+from tests.browsing import open_page
 from tests.factories.people import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -25,12 +25,6 @@ AUTHENTICATOR = {
     "isUserVerified": True,
     "automaticPresenceSimulation": True,
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 class Device:

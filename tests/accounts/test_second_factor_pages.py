@@ -14,19 +14,13 @@ from playwright.sync_api import Browser, expect
 
 from apps.accounts import second_factor
 from tests.accounts.test_passkeys import Device
-from tests.browsing import judge, launched
+from tests.browsing import judge
 from tests.stand_ins import github as stand_in
 from tests.stand_ins.github import GitHub
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "artifacts" / "screenshots" / "accounts"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 @pytest.fixture

@@ -8,34 +8,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from apps.core.consumers import COME_AGAIN
 from apps.organizations.sockets import NOT_FOUND
-from tests.browsing import DEADLINE_S, launched
+from tests.browsing import DEADLINE_S, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 A_MINUTE_MS = 60_000
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
-
-
 @pytest.fixture
 def page(browser: Browser, live_server: Any, as_owner: Client) -> Iterator[Page]:
-    context = browser.new_context()
-    key = as_owner.cookies[settings.SESSION_COOKIE_NAME].value
-    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
-    page = context.new_page()
+    page = signed_in(browser, live_server.url, as_owner)
     page.clock.install()
     yield page
-    context.close()
+    page.context.close()
 
 
 def connections(page: Page, url: str, *codes: int) -> list[WebSocketRoute]:

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import pytest
 import uvicorn
-from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.test import Client
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
@@ -19,17 +18,11 @@ from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations import services
 from config.asgi import application
-from tests.browsing import launched, open_page
+from tests.browsing import signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 INVITED = 12
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 class Served(ASGIStaticFilesHandler):
@@ -55,9 +48,8 @@ def url() -> Iterator[str]:
     thread.join(timeout=30)
 
 
-def members_page(browser: Browser, url: str, key: str, sockets: list[WebSocketRoute]) -> Page:
-    page = open_page(browser, "about:blank")
-    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": url}])
+def members_page(browser: Browser, url: str, client: Client, sockets: list[WebSocketRoute]) -> Page:
+    page = signed_in(browser, url, client)
 
     def through(route: WebSocketRoute) -> None:
         sockets.append(route)
@@ -83,7 +75,7 @@ def test_what_a_page_built_from_updates_over_broken_sockets_is_what_a_reload_sho
     browser: Browser, url: str, as_owner: Client, acme: Any, actor: Actor
 ) -> None:
     sockets: list[WebSocketRoute] = []
-    page = members_page(browser, url, as_owner.cookies[settings.SESSION_COOKIE_NAME].value, sockets)
+    page = members_page(browser, url, as_owner, sockets)
     main = page.locator("main")
     for number in range(INVITED):
         if number % 4 == 2:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib import admin
 from django.test import Client
 from django.urls import get_resolver, reverse
@@ -16,7 +15,7 @@ from apps.accounts.models import User
 from apps.core.actors import Actor
 from apps.core.admin import ConsoleAdmin
 from tests.architecture.doors import PAGES, address
-from tests.browsing import launched, open_page
+from tests.browsing import open_page, sign_in
 from tests.factories import world
 
 pytestmark = [
@@ -30,12 +29,6 @@ ANYBODY = ["/status", "/nowhere/", "/accounts/login/", "/accounts/signup/", "/ac
 TOOLS = ["/api/docs/", "/api/redoc/"]
 # Not about what is on the page; and the one picture that Redoc would fetch from somebody else is refused on purpose.
 EXPECTED = ("Failed to load resource", "WebSocket connection to", "https://cdn.redoc.ly/redoc/logo-mini.svg")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 class Visitor:
@@ -53,8 +46,7 @@ class Visitor:
     def _sign_in(self, user: Any) -> None:
         client = Client()
         client.force_login(user)
-        name = settings.SESSION_COOKIE_NAME
-        self.page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": self.url}])
+        sign_in(self.page, self.url, client)
 
     def _hear(self, kind: str, text: str) -> None:
         if kind == "error" and not any(expected in text for expected in EXPECTED):

@@ -12,17 +12,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browsing import DEADLINE_S, judge, launched, open_page
+from tests.browsing import DEADLINE_S, judge, open_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PATHS = ["/styleguide/", "/styleguide/sign-in/", "/styleguide/errors/404/"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 def wait_until(page: Page, condition: Callable[[], bool]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from apps.console.sample import data
-from tests.browsing import judge, launched, open_page
+from tests.browsing import judge, open_page
 from tests.e2e.installation import ROOT, Installation
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("installation")]
@@ -21,12 +20,6 @@ PAGES = [
     *("jobs/", "usage/", "calls/", "settings/", "settings/members/", "settings/tokens/", "trail/"),
 ]
 LISTS_WITH_ROWS = ["data/", "training/", "models/", "deployments/", "jobs/", "calls/"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 def signed_in(browser: Browser, installation: Installation, person: str = "owner", **options: object) -> Page:

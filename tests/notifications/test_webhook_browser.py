@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.notifications.services import webhooks as services
 from apps.notifications.webhooks import dispatch
-from tests.browsing import judge, launched, open_page
+from tests.browsing import judge, signed_in
 from tests.stand_ins import receiver
 from tests.stand_ins.receiver import answering
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 PAGES = "/o/acme/notifications/"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
-
-
-def signed_in(browser: Browser, url: str, client: Client, **options: Any) -> Page:
-    page = open_page(browser, "about:blank", **options)
-    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": url}])
-    return page
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

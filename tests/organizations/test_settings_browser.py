@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,18 +11,12 @@ from playwright.sync_api import Browser, expect
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations import services
-from tests.browsing import judge, launched
+from tests.browsing import judge
 from tests.organizations.test_token_browser import signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 SETTINGS = "/o/acme/settings/"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
