@@ -37,6 +37,12 @@ class AuditEntry(tenancy.TenantModel):
             models.Index(fields=["organization", "subject_type", "-id"], name="audit_type_newest"),
             models.Index(fields=["organization", "request_id"], name="audit_request"),
             models.Index(fields=["organization", "created_at"], name="audit_age"),
+            models.Index(fields=["organization", "address", "-id"], name="audit_address_newest"),
+            models.Index(
+                fields=["organization", "operator_id", "-id"],
+                condition=models.Q(operator_id__isnull=False),
+                name="audit_operator_newest",
+            ),
         ]
 
     def __str__(self) -> str:

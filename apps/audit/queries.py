@@ -11,6 +11,7 @@ from typing import Any
 from django.apps import apps
 from django.db.models import QuerySet
 
+from apps.audit import moments
 from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEntry
 from apps.core import http, time_ranges
@@ -71,7 +72,7 @@ def filtered(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:
 def in_range(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:
     time_range = time_ranges.RANGES.get(given.get("range", ""))
     entries: QuerySet[AuditEntry] = AuditEntry.objects.all()
-    return entries.filter(created_at__gte=time_range.start(now)) if time_range else entries
+    return moments.since(entries, time_range.start(now)) if time_range else entries
 
 
 def choices(entries: QuerySet[AuditEntry]) -> Choices:
