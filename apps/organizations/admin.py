@@ -5,9 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.admin import EmptyFieldListFilter
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -24,20 +22,14 @@ def _reason(request: HttpRequest) -> str:
     return " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]
 
 
-@admin.register(Organization)
 class OrganizationAdmin(ConsoleAdmin):
-    list_display = ["name", "slug", "member_count", "suspended_at", "requires_second_factor", "created_at"]
-    list_filter = [("suspended_at", EmptyFieldListFilter), "requires_second_factor"]
+    """What operators do with organizations; the console registers it with its numbers (`console.tenants`)."""
+
     search_fields = ["name", "slug"]
     actions = ["suspend", "resume"]
 
     def tenant_of(self, row: Organization) -> UUID:
         return row.pk
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
-        members = Membership.unscoped.filter(organization=OuterRef("pk")).order_by().values("organization")
-        count = Subquery(members.annotate(count=Count("pk")).values("count"))
-        return super().get_queryset(request).using("console").annotate(member_count=Coalesce(count, 0))
 
     @admin.action(description="Suspend")
     def suspend(self, request: HttpRequest, rows: QuerySet[Organization]) -> HttpResponse | None:
@@ -51,10 +43,6 @@ class OrganizationAdmin(ConsoleAdmin):
     @admin.action(description="Resume")
     def resume(self, request: HttpRequest, rows: QuerySet[Organization]) -> None:
         self.each(request, rows, services.resume_organization)
-
-    @admin.display(description="members", ordering="member_count")
-    def member_count(self, organization: Any) -> int:
-        return organization.member_count
 
 
 @admin.register(Membership)

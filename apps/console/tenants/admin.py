@@ -1,0 +1,112 @@
+"""Organizations in the console: the actions are those of their own app, the numbers come from the apps above it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from apps.console.tenants import figures, links, overview
+from apps.console.tenants.filters import QuestionFilter
+from apps.core.formatting import ABSENT, format_bytes, format_count, format_duration, format_money
+from apps.organizations.admin import OrganizationAdmin
+from apps.organizations.models import Organization
+
+
+def _linked(number: int, url: str) -> SafeString | str:
+    return format_html('<a href="{}" class="text-link">{}</a>', url, format_count(number)) if number else ABSENT
+
+
+@admin.register(Organization)
+class TenantAdmin(OrganizationAdmin):
+    """Health and spend of every tenant; each number leads to the rows behind it."""
+
+    list_display = [
+        *("name", "state", "members", "last_active", "calls", "spend", "compute"),
+        *("failed_calls", "failed_jobs", "failed_webhooks", "endpoints"),
+    ]
+    list_filter = [QuestionFilter, "requires_second_factor"]
+    list_filter_sheet = True
+    change_form_outer_before_template = "admin/tenants/organization.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return figures.with_figures(super().get_queryset(request).using("console"))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        organization = self.get_object(request, object_id)
+        shown = self.page_of(organization) if organization else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
+
+    def page_of(self, organization: Any) -> dict[str, Any]:
+        """What the organization's page tells beside its columns."""
+        now = timezone.now()
+        return {"tenant": overview.tenant(organization, now), "tiles": self.tiles(organization, now)}
+
+    def tiles(self, organization: Any, now: datetime) -> list[tuple[str, str | SafeString]]:
+        """The list's numbers, in words."""
+        return [
+            ("Members", self.members(organization)),
+            ("Endpoints", self.endpoints(organization)),
+            ("Failed calls, 24 h", self.failed_calls(organization)),
+            ("Failed jobs, 24 h", self.failed_jobs(organization)),
+            ("Failed webhooks, 24 h", self.failed_webhooks(organization)),
+            ("Spend, 30 days", self.spend(organization)),
+            ("Compute, 30 days", self.compute(organization)),
+            ("Stored, 30 days", format_bytes(_used(organization, "stored_bytes"))),
+        ]
+
+    @display(description="State", ordering="suspended_at", label={"active": "success", "suspended": "danger"})
+    def state(self, row: Any) -> tuple[str, str]:
+        return ("suspended", "Suspended") if row.is_suspended else ("active", "Active")
+
+    @admin.display(description="Members", ordering="member_count")
+    def members(self, row: Any) -> SafeString | str:
+        return _linked(row.member_count, links.members(row))
+
+    @admin.display(description="Last active", ordering="last_active_at")
+    def last_active(self, row: Any) -> Any:
+        return row.last_active_at
+
+    @admin.display(description="Calls, 30 days", ordering=figures.by_usage("calls"))
+    def calls(self, row: Any) -> SafeString | str:
+        return _linked(_used(row, "calls") or 0, links.events(row, timezone.now() - figures.MONTH))
+
+    @admin.display(description="Spend, 30 days", ordering=figures.by_usage("cost_micro_usd"))
+    def spend(self, row: Any) -> str:
+        return format_money(_used(row, "cost_micro_usd"))
+
+    @admin.display(description="Compute, 30 days", ordering=figures.by_usage("training_ms"))
+    def compute(self, row: Any) -> str:
+        return format_duration(_used(row, "training_ms"))
+
+    @admin.display(description="Failed calls, 24 h", ordering="failed_call_count")
+    def failed_calls(self, row: Any) -> SafeString | str:
+        return _linked(row.failed_call_count, links.failed_calls(timezone.now() - figures.DAY, row))
+
+    @admin.display(description="Failed jobs, 24 h", ordering="failed_job_count")
+    def failed_jobs(self, row: Any) -> SafeString | str:
+        return _linked(row.failed_job_count, links.failed_jobs(timezone.now() - figures.DAY, row))
+
+    @admin.display(description="Failed webhooks, 24 h", ordering="failed_delivery_count")
+    def failed_webhooks(self, row: Any) -> SafeString | str:
+        return _linked(row.failed_delivery_count, links.failed_deliveries(timezone.now() - figures.DAY, row))
+
+    @admin.display(description="Endpoints", ordering="failing_count")
+    def endpoints(self, row: Any) -> SafeString | str:
+        if not row.ready_count and not row.failing_count:
+            return ABSENT
+        text = f"{row.ready_count} ready" + (f", {row.failing_count} failing" if row.failing_count else "")
+        return format_html('<a href="{}" class="text-link">{}</a>', links.endpoints(row), text)
+
+
+def _used(row: Any, name: str) -> int | None:
+    return (row.usage or {}).get(name)

@@ -1,0 +1,117 @@
+"""What the console tells of each organization, as expressions over the rows behind it.
+
+A list computes them for the rows that it shows, and the one that it is sorted by for all. Each is reached by an index
+that begins with the organization, so none costs more for what other organizations did.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import BigIntegerField, Count, Exists, JSONField, Max, Model, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.expressions import Combinable
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Greatest, JSONObject, Now
+
+from apps.audit.models import AuditEntry
+from apps.deployments.enums import DeploymentStatus
+from apps.deployments.models import Deployment
+from apps.jobs.enums import Status
+from apps.jobs.models import Job
+from apps.logs.models import CallRecord
+from apps.notifications.models import Delivery
+from apps.notifications.webhooks.enums import DeliveryStatus
+from apps.organizations.models import Membership
+from apps.usage.enums import Meter
+from apps.usage.models import UsageSum
+
+DAY = timedelta(days=1)
+MONTH = timedelta(days=30)
+
+FAILED_JOB = (Status.FAILED, Status.DEAD)
+FAILING_ENDPOINT = (DeploymentStatus.DEGRADED, DeploymentStatus.FAILED)
+# Below 500 the caller was refused; from there on it was us.
+FAILED_CALL = 500
+PEOPLE = ("user", "token")
+
+
+def _of_tenant(model: type[Model], **conditions: Any) -> QuerySet[Any]:
+    """The rows of the organization that the outer query is at."""
+    rows: QuerySet[Any] = model.unscoped.filter(organization=OuterRef("pk"), **conditions)  # type: ignore[attr-defined]
+    return rows.order_by()
+
+
+def _number(rows: QuerySet[Any]) -> Coalesce:
+    return Coalesce(Subquery(rows.values("organization").annotate(number=Count("pk")).values("number")), 0)
+
+
+def _newest(rows: QuerySet[Any], at: str) -> Subquery:
+    return Subquery(rows.values("organization").annotate(newest=Max(at)).values("newest"))
+
+
+def failed_jobs() -> QuerySet[Job]:
+    return _of_tenant(Job, status__in=FAILED_JOB, finished_at__gte=Now() - DAY)
+
+
+def failed_calls() -> QuerySet[CallRecord]:
+    return _of_tenant(CallRecord, status__gte=FAILED_CALL, occurred_at__gte=Now() - DAY)
+
+
+def failed_deliveries() -> QuerySet[Delivery]:
+    return _of_tenant(Delivery, status=DeliveryStatus.FAILED, finished_at__gte=Now() - DAY)
+
+
+def failing_endpoints() -> QuerySet[Deployment]:
+    return _of_tenant(Deployment, status__in=FAILING_ENDPOINT)
+
+
+def usage() -> Subquery:
+    """Calls answered, training time, bytes and money of 30 days, from the sums of the ledger, in one pass."""
+    rows = _of_tenant(UsageSum, at__gte=Now() - MONTH).values("organization")
+    sums = JSONObject(
+        calls=Sum("event_count", filter=Q(meter=Meter.PREDICTIONS)),
+        training_ms=Sum("quantity", filter=Q(meter=Meter.TRAINING_MS)),
+        stored_bytes=Sum("quantity", filter=Q(meter=Meter.STORED_BYTES)),
+        cost_micro_usd=Sum("cost_micro_usd"),
+    )
+    return Subquery(rows.annotate(sums=sums).values("sums"), output_field=JSONField())
+
+
+def by_usage(name: str) -> Coalesce:
+    """To sort by one of the sums; who used nothing is at the end with zero."""
+    return Coalesce(Cast(KT(f"usage__{name}"), BigIntegerField()), 0)
+
+
+def last_activity() -> Combinable:
+    """The last call, or the last thing that a member or a token did; the founding if there was nothing since."""
+    done = _of_tenant(AuditEntry, actor_kind__in=PEOPLE, operator_id=None).order_by("-id").values("created_at")[:1]
+    return Greatest("created_at", Subquery(done), _newest(_of_tenant(CallRecord), "occurred_at"))
+
+
+def with_figures(organizations: QuerySet[Any]) -> QuerySet[Any]:
+    """Each organization with its state, health and spend."""
+    return organizations.annotate(
+        member_count=_number(_of_tenant(Membership)),
+        last_active_at=last_activity(),
+        usage=usage(),
+        failed_call_count=_number(failed_calls()),
+        failed_job_count=_number(failed_jobs()),
+        failed_delivery_count=_number(failed_deliveries()),
+        ready_count=_number(_of_tenant(Deployment, status=DeploymentStatus.READY)),
+        failing_count=_number(failing_endpoints()),
+    )
+
+
+def with_failures() -> Q:
+    """Whether anything of an organization failed within a day, or fails now."""
+    return Q(Exists(failed_jobs())) | Q(Exists(failed_calls())) | Q(Exists(failed_deliveries())) | failing()
+
+
+def failing() -> Q:
+    return Q(Exists(failing_endpoints()))
+
+
+def idle_since(at: datetime) -> Q:
+    """No call, and nobody did anything, since then."""
+    return Q(last_active_at__lt=at)
