@@ -19,6 +19,8 @@ from apps.core.formatting import ABSENT, format_bytes, format_count, format_dura
 from apps.organizations.admin import OrganizationAdmin
 from apps.organizations.models import Organization
 
+STATE_COLORS = {"active": "success", "suspended": "danger", "closed": "warning"}
+
 
 def _linked(number: int, url: str) -> SafeString | str:
     return format_html('<a href="{}" class="text-link">{}</a>', url, format_count(number)) if number else ABSENT
@@ -64,8 +66,10 @@ class TenantAdmin(OrganizationAdmin):
             ("Stored, 30 days", format_bytes(_used(organization, "stored_bytes"))),
         ]
 
-    @display(description="State", ordering="suspended_at", label={"active": "success", "suspended": "danger"})
+    @display(description="State", ordering="suspended_at", label=STATE_COLORS)
     def state(self, row: Any) -> tuple[str, str]:
+        if row.is_closed:
+            return "closed", "Closed"
         return ("suspended", "Suspended") if row.is_suspended else ("active", "Active")
 
     @admin.display(description="Members", ordering="member_count")

@@ -15,6 +15,7 @@ QUESTIONS = [
     ("failures", "With failures in 24 hours"),
     ("endpoints", "With failing endpoints now"),
     ("suspended", "Suspended"),
+    ("closed", "Closed, to be erased"),
     ("idle", "No activity for 30 days"),
 ]
 
@@ -28,6 +29,8 @@ def condition(question: str | None) -> Q:
             return figures.failing()
         case "suspended":
             return Q(suspended_at__isnull=False)
+        case "closed":
+            return Q(deletion_requested_at__isnull=False)
         case "idle":
             return figures.idle_since(timezone.now() - figures.MONTH)
         case _:

@@ -81,7 +81,7 @@ class Tenant:
 
 def tenant(organization: Organization, now: datetime) -> Tenant:
     members = _rows_of(Membership, organization).select_related("user").order_by("created_at")
-    return Tenant(_calls(organization, now), members[:MOST_MEMBERS], _last_failures(organization, now))
+    return Tenant(_calls(organization, now), list(members[:MOST_MEMBERS]), _last_failures(organization, now))
 
 
 def _rows_of(model: Any, organization: Organization) -> QuerySet[Any]:
