@@ -1,27 +1,21 @@
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, NotAuthenticated
 
 
-class CredentialsWrong(DomainError):
+class CredentialsWrong(NotAuthenticated):
     """One answer for every way to be wrong, so that nobody learns who has an account."""
 
     code = "credentials_wrong"
-    status = 401
     detail = "The email or the password is wrong, or the email has not been verified yet."
-    headers = {"WWW-Authenticate": 'Bearer realm="modelyard"'}
 
 
-class SecondFactorNeeded(DomainError):
+class SecondFactorNeeded(NotAuthenticated):
     code = "second_factor_needed"
-    status = 401
     detail = "This account has a second factor. Send its current code, or a recovery code, as `code`."
-    headers = {"WWW-Authenticate": 'Bearer realm="modelyard"'}
 
 
-class SecondFactorWrong(DomainError):
+class SecondFactorWrong(NotAuthenticated):
     code = "second_factor_wrong"
-    status = 401
     detail = "The code is wrong, or was used before. Send the next one."
-    headers = {"WWW-Authenticate": 'Bearer realm="modelyard"'}
 
 
 class TooManyAttempts(DomainError):
@@ -34,23 +28,21 @@ class TooManyAttempts(DomainError):
         self.headers = {"Retry-After": str(seconds)}  # type: ignore[misc]
 
 
-class AccessTokenInvalid(DomainError):
+class TokenInvalid(NotAuthenticated):
+    headers = {"WWW-Authenticate": 'Bearer realm="modelyard", error="invalid_token"'}  # RFC 6750, section 3.1
+
+
+class AccessTokenInvalid(TokenInvalid):
     code = "access_token_invalid"
-    status = 401
     detail = "The access token has expired or was revoked. Get a new one with the refresh token, or sign in again."
-    headers = {"WWW-Authenticate": 'Bearer realm="modelyard", error="invalid_token"'}
 
 
-class RefreshTokenInvalid(DomainError):
+class RefreshTokenInvalid(TokenInvalid):
     code = "refresh_token_invalid"
-    status = 401
     detail = "The refresh token has expired or was revoked. Sign in again."
-    headers = {"WWW-Authenticate": 'Bearer realm="modelyard", error="invalid_token"'}
 
 
-class RefreshTokenReused(DomainError):
+class RefreshTokenReused(TokenInvalid):
     code = "refresh_token_reused"
-    status = 401
     detail = "The refresh token was used before, so two may hold it. All tokens of this sign-in are revoked; sign in."
-    headers = {"WWW-Authenticate": 'Bearer realm="modelyard", error="invalid_token"'}
     keeps_changes = True

@@ -12,12 +12,13 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import Error, connection, connections
+from django.db import Error, connections
 from kombu.exceptions import OperationalError as BrokerError
 
 from apps.console.status import streams
 from apps.core import heartbeats, own_endpoints, storage
 from apps.core.errors import DomainError
+from apps.core.health import check_database
 
 HTTP_TIMEOUT_S = 5.0
 ECHO_TIMEOUT_S = 8
@@ -53,7 +54,7 @@ def probes() -> Mapping[str, Callable[[], Outcome]]:
         "web": partial(_answers, f"{settings.WEB_PROBE_URL}/accounts/login/", 200),
         "api": partial(_answers, f"{settings.WEB_PROBE_URL}/api/v1/me/", 401),
         "edge": partial(_answers, f"{settings.EDGE_PROBE_URL}/v2/health/ready", 200),
-        "database": _database,
+        "database": check_database,
         "redis": _redis,
         "storage": _storage,
         "jobs": _jobs,
@@ -91,11 +92,6 @@ def _code(error: Exception) -> str:
 def _answers(url: str, status: int) -> None:
     if own_endpoints.status_of(url, HTTP_TIMEOUT_S) != status:
         raise ProbeFailed("wrong_answer")
-
-
-def _database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
 
 
 def _redis() -> None:
