@@ -38,6 +38,13 @@ def memberships() -> list[SimpleNamespace]:
     return [SimpleNamespace(organization=ACME, role="owner"), SimpleNamespace(organization=GLOBEX, role="analyst")]
 
 
+def chips() -> list[SimpleNamespace]:
+    return [
+        SimpleNamespace(name="action", label="Action", value="deployment.created"),
+        SimpleNamespace(name="address", label="Address", value="203.0.113.9"),
+    ]
+
+
 def runs(now: datetime) -> list[dict[str, Any]]:
     rows = (
         ("churn-march", "running", 12_480, 0.9412, 74_300, now - timedelta(minutes=2)),
@@ -131,6 +138,7 @@ def catalogue(now: datetime) -> dict[str, Any]:
         "runs": rows,
         "page": Page(rows=rows, next_cursor=str(UUID(int=5)), previous_cursor=None),
         "statuses": ["queued", "running", "succeeded", "failed", "cancelled", "degraded", "ready", "unheard_of"],
+        "chips": chips(),
         "status_options": [("running", "Running", 1), ("succeeded", "Succeeded", 212), ("failed", "Failed", 7)],
         "log_lines": log_lines(now),
         "range": time_ranges.WEEK,

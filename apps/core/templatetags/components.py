@@ -277,15 +277,42 @@ def filter_bar(content: str) -> SafeString:
 
 
 @register.inclusion_tag("core/components/filter_group.html", takes_context=True)
-def filter_group(context: Context, label: str, name: str, options: Any) -> dict[str, Any]:
-    """Choices for `?<name>=`; `options` are (value, label, count) and the first choice is all of them."""
+def filter_group(context: Context, label: str, name: str, options: Any, instead_of: str = "") -> dict[str, Any]:
+    """Choices for `?<name>=`; `options` are (value, label, count) and the first choice is all of them.
+
+    A choice also takes away the parameters that `instead_of` names, with spaces between them.
+    """
     chosen = context["request"].GET.get(name, "")
+    others = dict.fromkeys(instead_of.split())
     choices = [
-        {"label": text, "count": number, "url": query(context, **{name: value}), "current": str(value) == chosen}
+        {
+            "label": text,
+            "count": number,
+            "url": query(context, **{**others, name: value}),
+            "current": str(value) == chosen,
+        }
         for value, text, number in options
     ]
     every = {"label": "All", "count": None, "url": query(context, **{name: None}), "current": not chosen}
     return {"label": label, "choices": [every, *choices]}
+
+
+@register.inclusion_tag("core/components/filter_chips.html", takes_context=True)
+def filter_chips(context: Context, chips: Sequence[Any]) -> dict[str, Any]:
+    """The filters that are on: each of `chips` has `name` (its parameter), `label` and `value`, and a link without it."""
+    return {"chips": [{"chip": one, "url": query(context, **{one.name: None})} for one in chips]}
+
+
+@register.simple_block_tag
+def disclosure(content: str, label: str, icon: str = "", count: int = 0, open: bool = False) -> SafeString:
+    """A button that shows the rest in place, with how many of it count (nothing for 0)."""
+    return _render("disclosure", content=content, label=label, icon=icon, count=count, open=open)
+
+
+@register.inclusion_tag("core/components/new_rows.html")
+def new_rows(count: int, href: str, most: int = 99) -> dict[str, Any]:
+    """A line above a table: so many rows came since it was drawn, and a link that shows them. Nothing for 0."""
+    return {"count": f"{most}+" if count > most else count, "is_any": count > 0, "href": href}
 
 
 @register.inclusion_tag("core/components/time_range.html", takes_context=True)
