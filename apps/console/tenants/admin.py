@@ -15,7 +15,15 @@ from unfold.decorators import display
 
 from apps.console.tenants import figures, links, overview
 from apps.console.tenants.filters import QuestionFilter
-from apps.core.formatting import ABSENT, format_bytes, format_count, format_duration, format_money
+from apps.core.formatting import (
+    ABSENT,
+    format_bytes,
+    format_count,
+    format_duration,
+    format_moment,
+    format_money,
+    format_relative,
+)
 from apps.organizations.admin import OrganizationAdmin
 from apps.organizations.models import Organization
 
@@ -31,11 +39,11 @@ class TenantAdmin(OrganizationAdmin):
     """Health and spend of every tenant; each number leads to the rows behind it."""
 
     list_display = [
-        *("name", "state", "members", "last_active", "calls", "spend", "compute"),
-        *("failed_calls", "failed_jobs", "failed_webhooks", "endpoints"),
+        *("name", "state", "members", "last_active", "failed_calls", "failed_jobs", "failed_webhooks"),
+        *("endpoints", "calls", "spend", "compute"),
     ]
     list_filter = [QuestionFilter, "requires_second_factor"]
-    list_filter_sheet = True
+    list_before_template = "admin/tenants/legend.html"
     change_form_outer_before_template = "admin/tenants/organization.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -57,6 +65,7 @@ class TenantAdmin(OrganizationAdmin):
         """The list's numbers, in words."""
         return [
             ("Members", self.members(organization)),
+            ("Last active", self.last_active(organization)),
             ("Endpoints", self.endpoints(organization)),
             ("Failed calls, 24 h", self.failed_calls(organization)),
             ("Failed jobs, 24 h", self.failed_jobs(organization)),
@@ -77,30 +86,31 @@ class TenantAdmin(OrganizationAdmin):
         return _linked(row.member_count, links.members(row))
 
     @admin.display(description="Last active", ordering="last_active_at")
-    def last_active(self, row: Any) -> Any:
-        return row.last_active_at
+    def last_active(self, row: Any) -> SafeString:
+        at = row.last_active_at
+        return format_html('<span title="{}">{}</span>', format_moment(at), format_relative(at, timezone.now()))
 
-    @admin.display(description="Calls, 30 days", ordering=figures.by_usage("calls"))
+    @admin.display(description="Calls", ordering=figures.by_usage("calls"))
     def calls(self, row: Any) -> SafeString | str:
         return _linked(_used(row, "calls") or 0, links.events(row, timezone.now() - figures.MONTH))
 
-    @admin.display(description="Spend, 30 days", ordering=figures.by_usage("cost_micro_usd"))
+    @admin.display(description="Spend", ordering=figures.by_usage("cost_micro_usd"))
     def spend(self, row: Any) -> str:
         return format_money(_used(row, "cost_micro_usd"))
 
-    @admin.display(description="Compute, 30 days", ordering=figures.by_usage("training_ms"))
+    @admin.display(description="Compute", ordering=figures.by_usage("training_ms"))
     def compute(self, row: Any) -> str:
         return format_duration(_used(row, "training_ms"))
 
-    @admin.display(description="Failed calls, 24 h", ordering="failed_call_count")
+    @admin.display(description="Failed calls", ordering="failed_call_count")
     def failed_calls(self, row: Any) -> SafeString | str:
         return _linked(row.failed_call_count, links.failed_calls(timezone.now() - figures.DAY, row))
 
-    @admin.display(description="Failed jobs, 24 h", ordering="failed_job_count")
+    @admin.display(description="Failed jobs", ordering="failed_job_count")
     def failed_jobs(self, row: Any) -> SafeString | str:
         return _linked(row.failed_job_count, links.failed_jobs(timezone.now() - figures.DAY, row))
 
-    @admin.display(description="Failed webhooks, 24 h", ordering="failed_delivery_count")
+    @admin.display(description="Failed webhooks", ordering="failed_delivery_count")
     def failed_webhooks(self, row: Any) -> SafeString | str:
         return _linked(row.failed_delivery_count, links.failed_deliveries(timezone.now() - figures.DAY, row))
 
