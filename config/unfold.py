@@ -20,7 +20,13 @@ UNFOLD = {
                         "link": reverse_lazy("admin:organizations_organization_changelist"),
                     },
                     {"title": "Users", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
+                    {"title": "Sessions", "icon": "devices", "link": reverse_lazy("admin:accounts_session_changelist")},
                     {"title": "Mails", "icon": "mail", "link": reverse_lazy("admin:accounts_mail_changelist")},
+                    {
+                        "title": "Webhook deliveries",
+                        "icon": "webhook",
+                        "link": reverse_lazy("admin:notifications_delivery_changelist"),
+                    },
                     {
                         "title": "Audit entries",
                         "icon": "history",

@@ -2,20 +2,25 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
+from django.contrib.admin import EmptyFieldListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import linebreaksbr
+from django.utils import timezone
 from django.utils.html import format_html, urlize
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, checkbox
 from unfold.decorators import display
 
 from apps.accounts import outbox, second_factor, services
+from apps.accounts.devices import device
 from apps.accounts.enums import MailStatus
-from apps.accounts.models import Mail, User
+from apps.accounts.jwt import families
+from apps.accounts.models import Mail, RefreshFamily, Session, User
 from apps.core.admin import ConsoleAdmin
 from apps.core.errors import DomainError
 from apps.core.sealing import Unsealable
@@ -156,3 +161,65 @@ class AuthenticatorAdmin(ConsoleAdmin):
             self.log_change(request, user, "Second factor removed")
             self.message_user(request, f"{user.email} signs in without a second factor now, and was told so by mail.")
         return None
+
+
+@admin.register(Session)
+class SessionAdmin(ConsoleAdmin):
+    """Who is signed in with what and from where. Rows are chosen by id: what stands for a key stays in the database."""
+
+    list_display = ["user", "program", "address", "created_at", "last_seen_at", "expires_at"]
+    list_display_links = None
+    list_filter = ["user__is_staff", "last_seen_at"]
+    search_fields = ["user__email", "user__name", "=address"]
+    ordering = ["-last_seen_at"]
+    exclude = ["key_hash", "content"]
+    actions = ["end"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
+        return super().get_queryset(request).filter(user__isnull=False, expires_at__gt=timezone.now())
+
+    @admin.display(description=ModelAdmin.action_checkbox.short_description)
+    def action_checkbox(self, obj: Session) -> SafeString:
+        return checkbox.render(ACTION_CHECKBOX_NAME, str(obj.id))
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Session]) -> HttpResponse | None:
+        """The action looks rows up by what it knows: their primary key."""
+        posted = request.POST.copy()
+        chosen = queryset.filter(id__in=posted.getlist(ACTION_CHECKBOX_NAME))
+        posted.setlist(ACTION_CHECKBOX_NAME, list(chosen.values_list("pk", flat=True)))
+        request.POST = posted
+        return super().response_action(request, queryset)
+
+    @admin.display(description="Program", ordering="agent")
+    def program(self, row: Session) -> str:
+        return device(row.agent)
+
+    @admin.action(description="End")
+    def end(self, request: HttpRequest, sessions: QuerySet[Session]) -> None:
+        for row in sessions:
+            services.end_session(row)
+            self.log_change(request, row.user, f"Session ended: {device(row.agent)} at {row.address}")
+            self.message_user(request, f"{row.user}: {device(row.agent)} is signed out.")
+
+
+@admin.register(RefreshFamily)
+class RefreshFamilyAdmin(ConsoleAdmin):
+    """The programs that are signed in as people."""
+
+    list_display = ["user", "program", "address", "created_at", "last_used_at", "expires_at", "revoked_because"]
+    list_filter = [("revoked_at", EmptyFieldListFilter)]
+    search_fields = ["user__email", "user__name", "=address"]
+    ordering = ["-last_used_at"]
+    exclude = ["current_jti", "auth_hash"]
+    actions = ["end"]
+
+    @admin.display(description="Program", ordering="agent")
+    def program(self, row: RefreshFamily) -> str:
+        return device(row.agent)
+
+    @admin.action(description="End")
+    def end(self, request: HttpRequest, chosen: QuerySet[RefreshFamily]) -> None:
+        for row in chosen.filter(revoked_at__isnull=True):
+            families.revoke_family(row, because="ended_by_operator")
+            self.log_change(request, row.user, f"Program signed out: {device(row.agent)} at {row.address}")
+            self.message_user(request, f"{row.user}: {device(row.agent)} is signed out.")

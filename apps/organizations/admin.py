@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin import EmptyFieldListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -102,4 +103,10 @@ class ActingSessionAdmin(ConsoleAdmin):
     """Which operator looked at which organization, as whom, and why."""
 
     list_display = ["operator_label", "person_label", "organization", "reason", "created_at", "ends_at", "ended_at"]
+    list_filter = [("ended_at", EmptyFieldListFilter)]
     search_fields = ["operator_label", "person_label", "organization__slug"]
+    actions = ["end"]
+
+    @admin.action(description="End")
+    def end(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        self.each(request, rows, services.end_acting)
