@@ -18,7 +18,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     """Joins its organization's group and forwards the events of the topics it asked for, until its person is told off.
 
     A page that says `since` which position it was told of gets what it missed, once, and then each event once.
-    `scope["organization_id"]` and the membership behind it are set by `organizations.sockets.TenantSocketMiddleware`.
+    `organizations.sockets.TenantSocketMiddleware` lets members in, and puts `organization_id` and `is_still_admitted`
+    into the scope.
     """
 
     async def connect(self) -> None:
@@ -28,6 +29,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         for group in self.joined:
             await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
+        if not await self.scope["is_still_admitted"]():  # removed between the handshake and the groups above
+            await self.close(code=COME_AGAIN)
 
     async def disconnect(self, code: int) -> None:
         for group in self.joined:

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 from allauth.mfa.totp.internal import auth as totp
 from asgiref.sync import sync_to_async
+from channels_redis.pubsub import RedisPubSubLoopLayer
 from django.conf import settings
 from django.test import Client
 
 from apps.accounts import second_factor
 from apps.accounts.models import Session, User
 from apps.accounts.sessions import key_hash
+from apps.core import live
 from apps.core.consumers import COME_AGAIN
 from apps.organizations.models import Organization
 from apps.organizations.sockets import NOT_FOUND
-from config.asgi import control_plane
 from tests.accounts.browsers import sign_in
 from tests.core.sockets import Socket
 from tests.factories.people import PASSWORD
@@ -36,9 +37,7 @@ def key_of(browser: Client) -> str:
 
 
 async def open_page(browser: Client) -> Socket:
-    cookie = f"{settings.SESSION_COOKIE_NAME}={key_of(browser)}".encode()
-    headers = [(b"cookie", cookie), (b"origin", b"http://localhost"), (b"host", b"localhost")]
-    socket = Socket(control_plane, "/ws/o/acme/live/", headers=headers)
+    socket = Socket("acme", browser)
     await socket.connect()
     return socket
 
@@ -131,3 +130,19 @@ async def test_the_operator_who_removes_a_second_factor_closes_them_too(acme: An
     assert await hears(page)
     await sync_to_async(second_factor.remove)(viewer)
     await assert_out(page, browser)
+
+
+async def test_s1_a_session_that_ends_during_the_handshake_hears_nothing(
+    acme: Any, viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = await signed_in(viewer)
+    join = RedisPubSubLoopLayer.group_add
+
+    async def join_late(layer: RedisPubSubLoopLayer, group: str, channel: str) -> None:
+        await Session.objects.filter(user=viewer).adelete()
+        await sync_to_async(live.disconnect)(viewer.pk)
+        await join(layer, group, channel)
+
+    monkeypatch.setattr(RedisPubSubLoopLayer, "group_add", join_late)
+    page = await open_page(browser)
+    assert await page.closed_with() == COME_AGAIN

@@ -6,21 +6,19 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from apps.core import live, live_channel, tenancy
 from apps.core.consumers import COME_AGAIN
 from apps.organizations.models import Membership
 from apps.organizations.sockets import NOT_FOUND
-from config.websocket_urls import websockets
 from tests.core.sockets import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def connect(user: Any, slug: str) -> tuple[Socket, bool]:
-    socket = Socket(websockets, f"/ws/o/{slug}/live/", user)
+    socket = Socket(slug, user)
     return socket, await socket.connect()
 
 
@@ -133,7 +131,7 @@ async def test_another_organizations_events_are_not_heard(acme: Any, globex: Any
 
 
 async def test_strangers_are_turned_away_for_good_and_hear_nothing(acme: Any, globex: Any, outsider: Any) -> None:
-    for user, slug in ((outsider, "acme"), (AnonymousUser(), "acme"), (outsider, "no-such-organization")):
+    for user, slug in ((outsider, "acme"), (None, "acme"), (outsider, "no-such-organization")):
         socket, _ = await connect(user, slug)
         assert await socket.closed_with() == NOT_FOUND
         await publish(acme, "jobs")

@@ -24,7 +24,6 @@ from apps.organizations import errors, role_table, services
 from apps.organizations.models import Invitation, Membership
 from apps.organizations.permissions import TABLE, permissions_of
 from apps.organizations.sockets import NOT_FOUND
-from config.websocket_urls import websockets
 from tests.conftest import actor_of
 from tests.core.sockets import Socket
 from tests.factories.people import UserFactory
@@ -151,11 +150,11 @@ async def test_the_open_page_of_somebody_removed_hears_nothing_more(acme: Any, v
         with tenancy.scope(acme.pk):
             services.remove_member(of(viewer), by=actor_of(owner, "owner"))
 
-    socket = Socket(websockets, "/ws/o/acme/live/", viewer)
+    socket = Socket("acme", viewer)
     assert await socket.connect()
     await sync_to_async(remove)()
     assert await socket.closed_with() == COME_AGAIN
-    again = Socket(websockets, "/ws/o/acme/live/", viewer)
+    again = Socket("acme", viewer)
     await again.connect()
     assert await again.closed_with() == NOT_FOUND
 

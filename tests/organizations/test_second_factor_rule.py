@@ -19,7 +19,6 @@ from apps.organizations import errors, queries, services
 from apps.organizations.models import Membership
 from apps.organizations.permissions import permissions_of
 from apps.organizations.sockets import NOT_FOUND
-from config.websocket_urls import websockets
 from tests.conftest import actor_of
 from tests.core.sockets import Socket
 from tests.factories.people import PASSWORD
@@ -159,14 +158,14 @@ async def test_turning_it_on_closes_the_open_pages_of_those_without(acme: Any, o
         with tenancy.scope(acme.pk):
             services.update_organization(acme, requires_second_factor=True, by=actor_of(owner, "owner"))
 
-    socket = Socket(websockets, "/ws/o/acme/live/", viewer)
+    socket = Socket("acme", viewer)
     assert await socket.connect()
     await sync_to_async(turn_on)()
     assert await socket.closed_with() == COME_AGAIN
-    again = Socket(websockets, "/ws/o/acme/live/", viewer)
+    again = Socket("acme", viewer)
     await again.connect()
     assert await again.closed_with() == NOT_FOUND
-    with_it = Socket(websockets, "/ws/o/acme/live/", owner)
+    with_it = Socket("acme", owner)
     assert await with_it.connect()
     await with_it.send({"subscribe": ["members"]})
     assert await with_it.receive() == {"subscribed": ["members"]}
