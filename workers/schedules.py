@@ -12,7 +12,8 @@ def schedules(settings: Any) -> dict[str, dict[str, Any]]:
         "tend-signing": every(3600.0, "accounts.tend_signing"),
         "forget-old-answers": every(3600.0, "console.forget_old_answers"),
         "expire-trails": every(86400.0, "audit.expire_trails"),
-        "forget-old-webhooks": every(86400.0, "notifications.forget_old_webhooks"),
+        "forget-old-notifications": every(86400.0, "notifications.forget_old"),
+        "tell-of-expiring-tokens": every(3600.0, "notifications.tell_of_expiring_tokens"),
         "forget-old-sessions": every(86400.0, "accounts.forget_old"),
     }
 

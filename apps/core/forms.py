@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django import forms
@@ -19,6 +20,18 @@ class ChangedMeanwhile(DomainError):
     code = "changed_meanwhile"
     status = 409
     detail = "Somebody changed this since you opened it. {now} Save again to put yours in its place."
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """A row of the component `choice_grid`: in each cell the choices as (value, text).
+
+    The one choice of a column that says what it is needs no text; a cell may have none.
+    """
+
+    label: str
+    note: str
+    cells: list[list[tuple[str, str]]]
 
 
 class EditForm(forms.Form):

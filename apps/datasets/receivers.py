@@ -27,4 +27,4 @@ def fail_unread_version(sender: Any, job: Job, **_: Any) -> None:
     version = DatasetVersion.objects.filter(pk=job.input["version"], status="pending").first()
     if version is not None:
         reason = REASONS[Status(job.status)].format(message=job.error_message, attempts=job.attempt)
-        services.fail_version(version, job.error_code or "job_cancelled", reason)
+        services.fail_version(version, job.error_code or services.CANCELLED, reason)

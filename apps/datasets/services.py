@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import unquote
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
@@ -22,6 +23,7 @@ from apps.datasets import csv_lines, errors
 from apps.datasets.enums import VersionStatus
 from apps.datasets.models import Column, Dataset, DatasetVersion
 from apps.jobs import services as jobs
+from apps.notifications import services as notifications
 from apps.organizations.models import Project
 
 if TYPE_CHECKING:  # polars takes a while to import, and the web process seldom needs it
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # polars takes a while to import, and the web process seldom 
     from apps.datasets.reading import Table
 
 INGEST = "datasets.ingest"
+CANCELLED = "job_cancelled"
 READY_FIELDS = ("status", "ready_at", "row_count", "column_count", "parquet_path", "parquet_size_bytes")
 
 Source = File | str
@@ -117,6 +120,7 @@ def _new_version(dataset: Dataset, by: Actor, **source: str | int) -> DatasetVer
     version.save()
     changes = {"version": version.number, "file": version.source_name, "sha256": version.content_hash}
     audit.record(by, "dataset.version_added", dataset, changes)
+    _tell("dataset_version.created", version, by=by.label)
     return _submit(version, by)
 
 
@@ -179,6 +183,7 @@ def complete_version(
     version.parquet_path, version.parquet_size_bytes = path, table.size_bytes
     version.save(update_fields=READY_FIELDS)
     Column.objects.bulk_create(_column(version, position, one) for position, one in enumerate(profiles))
+    _tell("dataset_version.ready", version, to=_uploader(version), row_count=version.row_count)
     live.publish("datasets")
     live.publish(f"dataset:{version.dataset_id}")
     return version
@@ -207,9 +212,22 @@ def fail_version(version: DatasetVersion, code: str, message: str) -> DatasetVer
     """Say why a version has no table."""
     version.status, version.error_code, version.error_message = VersionStatus.FAILED, code, message
     version.save(update_fields=["status", "error_code", "error_message"])
+    # Who cancels the reading knows.
+    to = [] if code == CANCELLED else _uploader(version)
+    _tell("dataset_version.failed", version, to=to, error_code=code, error_message=message)
     live.publish("datasets")
     live.publish(f"dataset:{version.dataset_id}")
     return version
+
+
+def _uploader(version: DatasetVersion) -> list[UUID | None]:
+    """The person or token that had it read."""
+    return [version.job.created_by_id] if version.job else []
+
+
+def _tell(event: str, version: DatasetVersion, *, to: list[UUID | None] | None = None, **told: Any) -> None:
+    about = {"id": str(version.pk), "dataset_id": str(version.dataset_id), "number": version.number}
+    notifications.notify(event, version.dataset, {**about, "name": version.dataset.name, **told}, to=to)
 
 
 class DatasetChanges(TypedDict, total=False):
@@ -242,6 +260,8 @@ def delete_dataset(dataset: Dataset, *, by: Actor) -> None:
     dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
     versions = list(dataset.versions.select_related("job"))
     audit.record(by, "dataset.deleted", dataset, {"name": dataset.name, "versions": len(versions)})
+    told = {"name": dataset.name, "version_count": len(versions), "by": by.label}
+    notifications.notify("dataset.deleted", dataset, told, but=by.user_id)
     for version in versions:
         if version.job and not version.job.is_finished:
             jobs.cancel_job(version.job, by=by)

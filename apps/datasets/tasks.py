@@ -6,7 +6,7 @@ from apps.jobs.kinds import kind
 from apps.jobs.running import RunningJob
 
 
-@kind("datasets.ingest", queue="data", time_limit_s=3600, max_attempts=3)
+@kind("datasets.ingest", queue="data", time_limit_s=3600, max_attempts=3, tells_its_own_end=True)
 def ingest_version(job: RunningJob) -> dict[str, Any]:
     from apps.datasets import ingestion
 

@@ -1,22 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 
+from apps.core.forms import GridRow
 from apps.notifications.catalogue import Event
 from apps.notifications.enums import Channel
-
-
-@dataclass(frozen=True, slots=True)
-class GridRow:
-    """One event: in each cell the one choice as (value, text), or none where there is nothing to choose."""
-
-    label: str
-    note: str
-    cells: list[list[tuple[str, str]]]
 
 
 class PreferencesForm(forms.Form):

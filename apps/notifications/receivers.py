@@ -21,6 +21,14 @@ def tell_of_newcomer(sender: Any, actor: Actor, action: str, changes: dict[str, 
 
 
 @receiver(action_taken)
+def tell_of_role(sender: Any, actor: Actor, action: str, subject: Any, changes: dict[str, Any], **_: Any) -> None:
+    if action == "member.role_changed":
+        previous_role, role = changes["role"]
+        data = {"email": changes["email"], "role": role, "previous_role": previous_role, "by": actor.label}
+        services.notify("member.role_changed", subject, data, to=[subject.user_id], but=actor.user_id)
+
+
+@receiver(action_taken)
 def forget_leaver(sender: Any, action: str, subject: Any, **_: Any) -> None:
     if action in {"member.removed", "member.left"}:
         services.forget_person(subject.user_id)
@@ -28,7 +36,7 @@ def forget_leaver(sender: Any, action: str, subject: Any, **_: Any) -> None:
 
 @receiver(action_taken)
 def send_what_waited(sender: Any, action: str, **_: Any) -> None:
-    if action == "organization.resumed":
+    if action in {"organization.resumed", "organization.deletion_cancelled"}:
         webhooks.send_waiting()
 
 

@@ -15,15 +15,30 @@ def deliver_webhooks() -> None:
     dispatch.dispatch()
 
 
-@shared_task(name="notifications.forget_old_webhooks")
-def forget_old_webhooks() -> None:
+@shared_task(name="notifications.forget_old")
+def forget_old() -> None:
     from apps.organizations.each import queue_for_each
 
-    queue_for_each(forget_webhooks_of_tenant)
+    queue_for_each(forget_old_of_tenant)
 
 
-@shared_task(name="notifications.forget_webhooks_of_tenant", base=TenantTask)
-def forget_webhooks_of_tenant() -> None:
-    from apps.notifications.services import webhooks
+@shared_task(name="notifications.forget_old_of_tenant", base=TenantTask)
+def forget_old_of_tenant() -> None:
+    from apps.notifications.services import inbox, webhooks
 
+    inbox.forget_old()
     webhooks.forget_old()
+
+
+@shared_task(name="notifications.tell_of_expiring_tokens")
+def tell_of_expiring_tokens() -> None:
+    from apps.organizations.each import queue_for_each
+
+    queue_for_each(tell_of_expiring_tokens_of_tenant)
+
+
+@shared_task(name="notifications.tell_of_expiring_tokens_of_tenant", base=TenantTask)
+def tell_of_expiring_tokens_of_tenant() -> None:
+    from apps.notifications.services import tokens
+
+    tokens.tell_of_expiring_tokens()

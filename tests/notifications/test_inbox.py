@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.actors import Actor
@@ -13,6 +15,8 @@ from apps.core.ids import uuid7
 from apps.notifications import services
 from apps.notifications.errors import InboxNeedsPerson
 from apps.notifications.models import Notification, Preference
+from apps.notifications.services import batches
+from apps.notifications.services.inbox import forget_old
 from apps.organizations import services as organizations
 from apps.organizations.enums import TokenKind
 from apps.organizations.models import Membership
@@ -153,3 +157,34 @@ def test_an_inbox_and_its_wishes_end_with_the_membership(
     organizations.remove_member(Membership.objects.get(user=viewer), by=actor)
     assert list(Notification.objects.all()) == [of_owner]
     assert not Preference.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("read_days_ago", "made_days_ago", "is_kept"),
+    [(89, 400, True), (91, 400, False), (None, 179, True), (None, 181, False)],
+)
+def test_a_line_is_kept_for_90_days_after_it_was_read_and_180_unread(
+    mine: Notification, read_days_ago: int | None, made_days_ago: int, is_kept: bool
+) -> None:
+    now = timezone.now()
+    read_at = None if read_days_ago is None else now - timedelta(days=read_days_ago)
+    Notification.objects.update(read_at=read_at, created_at=now - timedelta(days=made_days_ago))
+    forgotten = forget_old()
+    assert (Notification.objects.exists(), forgotten) == (is_kept, 0 if is_kept else 1)
+
+
+def test_what_is_old_is_deleted_in_batches_of_one_organization_only(
+    mine: Notification, developer: Any, globex: Any, outsider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH", 2)
+    with tenancy.scope(globex.pk):
+        line(outsider)
+        Notification.objects.update(created_at=timezone.now() - timedelta(days=200))
+    for _ in range(4):
+        line(developer)
+    Notification.objects.update(created_at=timezone.now() - timedelta(days=200))
+    fresh = line(developer)
+    assert forget_old() == 5
+    assert list(Notification.objects.all()) == [fresh]
+    with tenancy.scope(globex.pk):
+        assert Notification.objects.count() == 1

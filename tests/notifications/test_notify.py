@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.urls import reverse
 
 from apps.accounts.models import Mail
 from apps.core.actors import Actor
 from apps.core.ids import uuid7
+from apps.datasets import services as datasets
 from apps.deployments.enums import DeploymentStatus
 from apps.deployments.models import Deployment, Replica
 from apps.deployments.telling import tell_status
@@ -21,11 +24,13 @@ from apps.jobs.models import Job
 from apps.notifications import services
 from apps.notifications.catalogue import EVENTS
 from apps.notifications.errors import UnknownEvent
-from apps.notifications.models import Notification
+from apps.notifications.models import Notification, WebhookMessage
+from apps.notifications.services import webhooks
 from apps.organizations import services as organizations
 from apps.organizations.models import ApiToken, Membership
 from tests.conftest import actor_of
 from tests.factories.people import UserFactory
+from tests.factories.tables import plants_csv, ready_version
 
 pytestmark = pytest.mark.django_db
 
@@ -173,3 +178,62 @@ def test_telling_more_people_takes_no_more_queries(job: Job, django_assert_max_n
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 def test_each_event_leads_to_a_page_that_exists(event: Any) -> None:
     assert reverse(event.page, args=["acme", *event.page_arguments(uuid7())])
+
+
+def test_a_changed_role_is_told_to_its_member_but_not_to_who_changed_it(
+    in_acme: Any, developer: Any, owner: Any, actor: Actor, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        organizations.change_role(Membership.objects.get(user=developer), "analyst", by=actor)
+    row = Notification.objects.get(user=developer)
+    assert (row.event, row.title) == ("member.role_changed", "You are analyst now")
+    assert row.text == f"Changed by {owner.email}; before, you were developer."
+    assert told(owner) == []
+    assert len(mail.outbox) == 1, "the organization's own mail"
+
+
+def test_a_dataset_version_that_is_ready_is_told_to_who_had_it_read(in_acme: Any, developer: Any, owner: Any) -> None:
+    version = ready_version("prices", plants_csv(), actor_of(developer, "developer"))
+    row = Notification.objects.get(user=developer)
+    assert (row.event, row.title) == ("dataset_version.ready", "prices version 1 is ready")
+    assert row.subject_id == version.dataset_id
+    assert told(owner) == []
+
+
+def unread_version(by: Actor) -> Any:
+    return datasets.create_dataset("prices", SimpleUploadedFile("prices.csv", plants_csv().encode()), by=by)
+
+
+def test_a_dataset_version_that_cannot_be_read_is_told_with_the_reason(in_acme: Any, developer: Any) -> None:
+    version = unread_version(actor_of(developer, "developer"))
+    jobs.fail(version.job, "unreadable", "Row 3 has 4 columns.")
+    row = Notification.objects.get(user=developer)
+    assert (row.event, row.text) == ("dataset_version.failed", "Row 3 has 4 columns.")
+
+
+def test_whoever_cancels_the_reading_of_a_dataset_version_is_not_told(in_acme: Any, developer: Any) -> None:
+    by = actor_of(developer, "developer")
+    version = unread_version(by)
+    jobs.cancel_job(version.job, by=by)
+    version.refresh_from_db()
+    assert version.is_failed
+    assert told(developer) == []
+
+
+def test_who_wishes_so_is_told_of_new_and_deleted_datasets(in_acme: Any, developer: Any, owner: Any) -> None:
+    wishes = {("dataset_version.created", "inbox"): True, ("dataset.deleted", "inbox"): True}
+    services.set_preferences(wishes, by=actor_of(owner, "owner"))
+    by = actor_of(developer, "developer")
+    datasets.delete_dataset(unread_version(by).dataset, by=by)
+    titles = Notification.objects.of(owner.pk).order_by("id").values_list("title", flat=True)
+    assert list(titles) == ["prices version 1 was added", "prices was deleted"]
+
+
+def test_webhooks_hear_of_a_dataset_versions_way(in_acme: Any, actor: Actor) -> None:
+    webhooks.create_endpoint("https://example.com/hook", by=actor)
+    version = ready_version("prices", plants_csv(), actor)
+    bodies = [json.loads(one.body) for one in WebhookMessage.objects.order_by("id")]
+    heard = {one["type"]: one["data"] for one in bodies if one["type"].startswith("dataset_version.")}
+    assert list(heard) == ["dataset_version.created", "dataset_version.ready"]
+    about = {"id": str(version.pk), "dataset_id": str(version.dataset_id), "number": 1, "name": "prices"}
+    assert heard["dataset_version.ready"] == {**about, "row_count": version.row_count}

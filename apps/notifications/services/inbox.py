@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.core import live
 from apps.core.actors import Actor
 from apps.notifications.errors import InboxNeedsPerson
 from apps.notifications.models import Notification, Preference
+from apps.notifications.services.batches import delete_in_batches
+
+READ_KEPT_FOR = timedelta(days=90)
+UNREAD_KEPT_FOR = timedelta(days=180)
 
 
 @transaction.atomic
@@ -32,6 +38,12 @@ def forget_person(user_id: UUID) -> None:
     """Delete a person's inbox and wishes in the current organization, which they left."""
     Notification.objects.of(user_id).delete()
     Preference.objects.filter(user_id=user_id).delete()
+
+
+def forget_old() -> int:
+    """Delete the current tenant's lines that were read 90 days ago, or not read for 180; how many those were."""
+    is_old = Q(read_at__lt=Now() - READ_KEPT_FOR) | Q(read_at__isnull=True, created_at__lt=Now() - UNREAD_KEPT_FOR)
+    return delete_in_batches(Notification.objects.filter(is_old))
 
 
 def owner_of_inbox(by: Actor) -> UUID:

@@ -16,6 +16,7 @@ from apps.core.ids import uuid7
 from apps.core.tenancy import current_tenant_id
 from apps.notifications import catalogue
 from apps.notifications.models import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookMessage
+from apps.notifications.services.batches import delete_in_batches
 from apps.notifications.services.notify import notify
 from apps.notifications.webhooks import clock, doorbell, errors, outbox, schedule, secrets, signing
 from apps.notifications.webhooks.enums import OPEN, DeliveryStatus
@@ -168,18 +169,17 @@ def tell_given_up(delivery: Delivery) -> None:
 
 
 def send_waiting() -> None:
-    """Send now whatever waits, of an organization that is resumed."""
+    """Send now whatever waits, of an organization that goes on."""
     Delivery.objects.filter(status__in=OPEN, lease_until__isnull=True).update(next_attempt_at=clock.now())
     doorbell.ring_on_commit()
 
 
-@transaction.atomic
 def forget_old() -> None:
     """Delete the current tenant's attempts that are older than 30 days, and messages that nothing is left to do for."""
     before = clock.now() - KEPT_FOR
-    DeliveryAttempt.objects.filter(created_at__lt=before).delete()
+    delete_in_batches(DeliveryAttempt.objects.filter(created_at__lt=before))
     waiting = Delivery.objects.filter(status__in=OPEN).values("message_id")
-    WebhookMessage.objects.filter(created_at__lt=before).exclude(pk__in=waiting).delete()
+    delete_in_batches(WebhookMessage.objects.filter(created_at__lt=before).exclude(pk__in=waiting))
 
 
 def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:

@@ -27,7 +27,7 @@ KEPT_CHARS = 8_000
 KEPT_HEADERS = 40
 KEPT_HEADER_CHARS = 500
 GONE = 410
-EXPIRED = "It expired: the organization was suspended until the 72 hours of trying were over."
+EXPIRED = "It expired: the organization was suspended or closed until its 72 hours were over."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ def execute(claim: Claim) -> None:
 @transaction.atomic
 def begin(claim: Claim) -> DeliveryAttempt | None:
     """Write down what is about to be sent; None when it is no longer this claim's to send, or cannot be sent now."""
-    is_suspended = _is_suspended()
+    may_send = _may_send()
     delivery = _held(claim)
     if delivery is None or not delivery.is_open or delivery.lease_until is None:
         return None
-    if is_suspended:
+    if not may_send:
         _wait(delivery)
         return None
     try:
@@ -71,10 +71,10 @@ def begin(claim: Claim) -> DeliveryAttempt | None:
     return _attempt(delivery, request_headers=headers)
 
 
-def _is_suspended() -> bool:
-    """Whether nothing may be sent for the organization, which is then locked: nobody resumes it in this transaction."""
+def _may_send() -> bool:
+    """Whether the organization is active. One that is not is locked, so that nobody lets it go on meanwhile."""
     organization = Organization.objects.get(pk=tenancy.current_tenant_id())
-    return organization.is_suspended and organizations.locked_organization().is_suspended
+    return organization.is_active or organizations.locked_organization().is_active
 
 
 def _held(claim: Claim) -> Delivery | None:
@@ -98,7 +98,7 @@ def _attempt(delivery: Delivery, **told: Any) -> DeliveryAttempt:
 
 
 def _wait(delivery: Delivery) -> None:
-    """Put it aside until its organization is resumed, or its time is over; no attempt was made."""
+    """Put it aside until its organization goes on, or its time is over; no attempt was made."""
     ends_at = schedule.end_of(delivery.began_at)
     if clock.now() >= ends_at:
         _give_up_unsent(delivery, EXPIRED)
