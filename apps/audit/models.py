@@ -50,29 +50,19 @@ class AuditEntry(tenancy.TenantModel):
 
     @property
     def told_changes(self) -> list[tuple[str, str]]:
-        """What changed, in words: a pair of values is before and after."""
-        return [(name.replace("_", " "), _told(value)) for name, value in self.changes.items()]
+        """What changed, in words on a line."""
+        return [(name, f"{before} → {after}" if before else after) for name, before, after in self.compared_changes]
 
     @property
     def compared_changes(self) -> list[tuple[str, str, str]]:
-        """Each changed field with its value before and after, in words; a single value has nothing before it."""
-        return [(name.replace("_", " "), *_before_and_after(value)) for name, value in self.changes.items()]
+        """Each changed field with its value before and after, in words; what was made or told has nothing before it."""
+        return [(name.replace("_", " "), *self._compared(value)) for name, value in self.changes.items()]
 
-
-def _before_and_after(value: Any) -> tuple[str, str]:
-    match value:
-        case [before, after]:
-            return _in_words(before), _in_words(after)
-        case _:
-            return "", _in_words(value)
-
-
-def _told(value: Any) -> str:
-    match value:
-        case [before, after]:
-            return f"{_in_words(before)} → {_in_words(after)}"
-        case _:
-            return _in_words(value)
+    def _compared(self, value: Any) -> tuple[str, str]:
+        # Two scopes of a new token are no change from one to the other: what is created has only values.
+        if isinstance(value, list) and len(value) == 2 and not self.action.endswith(".created"):
+            return _in_words(value[0]), _in_words(value[1])
+        return "", _in_words(value)
 
 
 def _in_words(value: Any) -> str:

@@ -13,14 +13,19 @@ SLACK = timedelta(minutes=1)
 
 
 def since(entries: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
-    return entries.filter(created_at__gte=moment, id__gte=_first_id(moment, -SLACK))
+    return entries.filter(created_at__gte=moment, id__gte=first_id(moment, -SLACK))
 
 
 def until(entries: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
-    return entries.filter(created_at__lt=moment, id__lt=_first_id(moment, SLACK))
+    return entries.filter(created_at__lt=moment, id__lt=first_id(moment, SLACK))
 
 
-def _first_id(moment: datetime, shift: timedelta) -> UUID:
+def around(rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
+    """What was made within a minute of `moment`."""
+    return rows.filter(id__gte=first_id(moment, -SLACK), id__lt=first_id(moment, SLACK))
+
+
+def first_id(moment: datetime, shift: timedelta = timedelta()) -> UUID:
     """The smallest version 7 UUID of that millisecond (RFC 9562, 5.7)."""
     milliseconds = int((moment.timestamp() + shift.total_seconds()) * 1000)
     return UUID(int=max(milliseconds, 0) << 80)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.db.models import QuerySet
@@ -15,9 +16,12 @@ from apps.audit import moments
 from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEntry
 from apps.core import http, time_ranges
+from apps.core.errors import NotFound
 
 # What can be chosen is counted in the newest entries only, so that a page costs the same however long the trail is.
 COUNTED = 1000
+MOST_NEWS = 99
+MOST_JOBS = 20
 
 Options = list[tuple[str, str]]
 
@@ -75,6 +79,20 @@ def in_range(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:
     return moments.since(entries, time_range.start(now)) if time_range else entries
 
 
+def newest_id(rows: Sequence[AuditEntry], now: datetime) -> UUID:
+    """What a page that shows `rows` has seen: its newest entry, without any whatever there is by `now`."""
+    return rows[0].pk if rows else moments.first_id(now)
+
+
+def count_since(given: Mapping[str, str], seen: str, now: datetime) -> int:
+    """How many of the entries that `given` asks for came after the id `seen`: up to one more than `MOST_NEWS`."""
+    try:
+        newer = filtered(given, now).filter(id__gt=UUID(seen))
+    except ValueError:
+        raise NotFound from None
+    return newer.order_by("-id")[: MOST_NEWS + 1].count()
+
+
 def choices(entries: QuerySet[AuditEntry]) -> Choices:
     """What the newest of `entries` can be narrowed to, in one query."""
     newest = list(entries.order_by("-id").values_list("actor_id", "actor_label", "action", "subject_type")[:COUNTED])
@@ -110,3 +128,11 @@ def subject_url(entry: AuditEntry, organization: Any) -> str:
     if page is None or not apps.get_model(page.model)._default_manager.filter(pk=entry.subject_id).exists():
         return ""
     return http.link(organization, page.url_name, *([entry.subject_id] if page.is_own else []))
+
+
+def jobs_of_request(entry: AuditEntry) -> list[Any]:
+    """The jobs that the entry's request started, each with the log of what followed."""
+    if not entry.request_id:
+        return []
+    jobs = moments.around(apps.get_model("jobs.Job")._default_manager.all(), entry.created_at)
+    return list(jobs.filter(request_id=entry.request_id).order_by("-id")[:MOST_JOBS])

@@ -5,15 +5,20 @@ from typing import Any
 from django.db import connections, models
 
 from apps.audit.models import AuditEntry
-from apps.core import tenancy
+from apps.core import live, tenancy
 from apps.core.actors import Actor
 from apps.core.masking import masked
 
 EXPIRY_BATCH = 5_000
+TOPIC = "trail"
 
 
 def record(actor: Actor, action: str, subject: models.Model, changes: dict[str, Any] | None = None) -> AuditEntry:
-    """Add to the trail, in the transaction of what it tells. What looks like a secret in `changes` is masked."""
+    """Add to the trail, in the transaction of what it tells. What looks like a secret in `changes` is masked.
+
+    A list of two in `changes` is a value before and after, unless the action ends with `.created`.
+    """
+    live.publish(TOPIC)
     return AuditEntry.objects.create(
         actor_kind=actor.kind,
         actor_id=actor.id,

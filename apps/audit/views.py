@@ -4,10 +4,10 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
-from apps.audit import exports, queries
+from apps.audit import active, exports, queries
 from apps.audit.forms import TrailForm
 from apps.audit.models import AuditEntry
 from apps.core import http, paging, time_ranges
@@ -19,22 +19,39 @@ TIME_OPTIONS = [(one.name, one.label, None) for one in time_ranges.RANGES.values
 
 @http.page("audit.read", methods=["GET", "HEAD"])
 def entry_list(request: Request) -> HttpResponse:
-    now = timezone.now()
+    settled, now = active.settled(request.GET), timezone.now()
+    if settled != request.GET:
+        return redirect(f"?{settled.urlencode()}")
     choices = queries.choices(queries.in_range(request.GET, now))
+    page = paging.newest_first(queries.filtered(request.GET, now), request.GET.get("cursor", ""))
+    filters = active.active(request.GET, page.rows, choices.actors)
     context = {
-        "page": paging.newest_first(queries.filtered(request.GET, now), request.GET.get("cursor", "")),
+        "page": page,
         "form": TrailForm(request.GET, choices),
         "choices": choices,
         "time_options": TIME_OPTIONS,
-        "is_filtered": any(value for name, value in request.GET.items() if name != "cursor"),
+        "filters": filters,
+        "to_blame": [] if page.rows else active.to_blame(request.GET, filters, now),
+        "newest_id": queries.newest_id(page.rows, now),
     }
     return render(request, "audit/entry_list.html", context)
 
 
 @http.page("audit.read", methods=["GET", "HEAD"])
+def entry_news(request: Request) -> HttpResponse:
+    """A fragment for the trail's page: how many entries came after the one that `since` names."""
+    count = queries.count_since(request.GET, request.GET.get("since", ""), timezone.now())
+    return http.fragment(request, "audit/entry_news.html", {"count": count, "most": queries.MOST_NEWS})
+
+
+@http.page("audit.read", methods=["GET", "HEAD"])
 def entry_detail(request: Request, entry_id: UUID) -> HttpResponse:
     entry = get_object_or_404(AuditEntry, pk=entry_id)
-    context = {"entry": entry, "subject_url": queries.subject_url(entry, request.organization)}
+    context = {
+        "entry": entry,
+        "subject_url": queries.subject_url(entry, request.organization),
+        "jobs": queries.jobs_of_request(entry) if request.actor.can("jobs.read") else [],
+    }
     return render(request, "audit/entry_detail.html", context)
 
 
