@@ -79,6 +79,12 @@ class Unexpected(DomainError):
     detail = "Something went wrong on our side. Try again; if it stays, tell support the request id."
 
 
+class ConcurrentChange(DomainError):
+    code = "concurrent_change"
+    status = 409
+    detail = "This, or what refers to it, was deleted at the same moment. Nothing was done: look, then try again."
+
+
 class DatabaseUnavailable(DomainError):
     code = "database_unavailable"
     status = 503

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
+from psycopg.errors import ForeignKeyViolation
 
 from apps.core import http
 from apps.core.api.problems import problem
-from apps.core.errors import DatabaseUnavailable, DomainError, NotFound, Unexpected
+from apps.core.errors import ConcurrentChange, DatabaseUnavailable, DomainError, NotFound, Unexpected
 from apps.core.http import Request
 
 
@@ -56,6 +57,15 @@ def not_found(request: Request, exception: Http404 | None = None) -> HttpRespons
 
 
 def server_error(request: Request) -> HttpResponse:
-    """Django's `handler500`: a lost database is told as such, since trying again helps."""
-    is_database_lost = isinstance(sys.exception(), OperationalError | InterfaceError)
-    return refusal(request, DatabaseUnavailable() if is_database_lost else Unexpected())
+    """Django's `handler500`: what trying again helps against is told as such."""
+    return refusal(request, _told(sys.exception()))
+
+
+def _told(crash: BaseException | None) -> DomainError:
+    match crash:
+        case OperationalError() | InterfaceError():
+            return DatabaseUnavailable()
+        case IntegrityError(__cause__=ForeignKeyViolation()):
+            return ConcurrentChange()
+        case _:
+            return Unexpected()

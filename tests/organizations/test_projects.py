@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.db.models.signals import pre_save
+from django.dispatch import Signal
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.audit.models import AuditEntry
@@ -286,3 +292,39 @@ def test_a_name_is_taken_in_other_letters_too(project: Project, actor: Any) -> N
     with pytest.raises(errors.ProjectNameTaken):
         services.create_project("cHURN", by=actor)
     assert services.update_project(project, name="CHURN", by=actor).name == "CHURN"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_project_deleted_while_something_takes_its_label_leaves_nothing_behind(
+    acme: Any, as_owner: Client, actor: Any
+) -> None:
+    with tenancy.scope(acme.pk):
+        project = services.create_project("Churn", by=actor)
+
+    def delete_meanwhile(instance: Dataset, **_: Any) -> None:
+        with ThreadPoolExecutor(max_workers=1) as elsewhere:
+            elsewhere.submit(_delete, acme, project, actor).result()
+
+    as_owner.raise_request_exception = False
+    table = SimpleUploadedFile("plants.csv", plants_csv().encode())
+    form = {"name": "plants", "file": table, "project": str(project.pk)}
+    with signal_heard(pre_save, delete_meanwhile, sender=Dataset):
+        refused = as_owner.post("/o/acme/data/new/", form)
+    assert (refused.status_code, "at the same moment" in refused.content.decode()) == (409, True)
+    with tenancy.scope(acme.pk):
+        assert not Dataset.objects.exists()
+
+
+def _delete(organization: Any, project: Project, actor: Any) -> None:
+    with tenancy.scope(organization.pk):
+        services.delete_project(project, by=actor)
+    connection.close()
+
+
+@contextmanager
+def signal_heard(signal: Signal, hear: Callable[..., None], **of: Any) -> Iterator[None]:
+    signal.connect(hear, **of)
+    try:
+        yield
+    finally:
+        signal.disconnect(hear, **of)
