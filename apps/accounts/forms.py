@@ -90,5 +90,9 @@ class ResetPasswordKeyForm(SentenceCase, allauth.ResetPasswordKeyForm):
 class ProfileForm(forms.ModelForm):
     class Meta:
         model = User
-        fields = ["name"]
-        help_texts = {"name": "What others see beside your work. Without one they see your email address."}
+        fields = ["name", "time_zone"]
+        widgets = {"time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"})}
+        help_texts = {
+            "name": "What others see beside your work. Without one they see your email address.",
+            "time_zone": "A city or a zone, for pages, dates you give and mails. Without one it is the organization's.",
+        }

@@ -16,18 +16,24 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.utils import timezone
 
 from apps.accounts import outbox
 from apps.accounts.enums import MailStatus
-from apps.accounts.models import Mail
+from apps.accounts.models import Mail, User
 
 SENT_BY_US = {"Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office note answers it
 LINK = re.compile(r"(?P<label>.{3,80}):\s+(?P<url>https?://\S+)")
 
 
-def send(template: str, to: str, context: dict[str, Any], *, headers: Mapping[str, str] | None = None) -> Mail:
-    """Mail `<template>_subject.txt` with `<template>_message.txt` to one person, if the transaction commits."""
-    return post(render(template, to, context, headers=headers))
+def send(
+    template: str, to: str, context: dict[str, Any], *, headers: Mapping[str, str] | None = None, time_zone: str = "UTC"
+) -> Mail:
+    """Mail `<template>_subject.txt` with `<template>_message.txt` to one person, if the transaction commits.
+
+    Its times are those of the person's zone, or of `time_zone` if there is none.
+    """
+    return post(render(template, to, context, headers=headers, time_zone=time_zone))
 
 
 def post(message: EmailMessage) -> Mail:
@@ -40,12 +46,13 @@ def post(message: EmailMessage) -> Mail:
 
 
 def render(
-    template: str, to: str, context: dict[str, Any], *, headers: Mapping[str, str] | None = None
+    template: str, to: str, context: dict[str, Any], *, headers: Mapping[str, str] | None = None, time_zone: str = "UTC"
 ) -> EmailMultiAlternatives:
     """The mail as text and, from that text, as HTML."""
     context = {**context, "email": to, "site_name": settings.SITE_NAME, "site_url": settings.PUBLIC_URL}
-    subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
-    text = render_to_string(f"{template}_message.txt", context).strip()
+    with timezone.override(_time_zone_of(to) or time_zone):
+        subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
+        text = render_to_string(f"{template}_message.txt", context).strip()
     subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}"
     message = EmailMultiAlternatives(
         subject, text, settings.DEFAULT_FROM_EMAIL, [to], headers={**SENT_BY_US, **(headers or {})}
@@ -53,6 +60,10 @@ def render(
     page = {"subject": subject, "blocks": blocks(text), "site_url": settings.PUBLIC_URL}
     message.attach_alternative(render_to_string("accounts/mail.html", page), "text/html")
     return message
+
+
+def _time_zone_of(address: str) -> str:
+    return User.objects.filter(email=address.lower()).values_list("time_zone", flat=True).first() or ""
 
 
 @dataclass(frozen=True, slots=True)

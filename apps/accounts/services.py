@@ -13,7 +13,7 @@ from apps.accounts.enums import MailStatus
 from apps.accounts.jwt import families
 from apps.accounts.models import Mail, Session, User
 from apps.accounts.sessions import SessionStore, key_hash
-from apps.core import live
+from apps.core import live, time_zones
 
 MAIL_LIFETIME = timedelta(days=14)
 
@@ -42,9 +42,18 @@ def release_address(email: str, *, to: User) -> None:
 
 
 @transaction.atomic
-def rename_person(user: User, name: str) -> User:
+def edit_profile(user: User, *, name: str, time_zone: str) -> User:
+    """Without a time zone the person sees times in their organization's. Raises `UnknownTimeZone`."""
     user.name = name
     user.save(update_fields=["name"])
+    return choose_time_zone(user, time_zone)
+
+
+@transaction.atomic
+def choose_time_zone(user: User, time_zone: str) -> User:
+    """Set the zone in which the person sees and gives times, by its name or its place. Raises `UnknownTimeZone`."""
+    user.time_zone = time_zone and time_zones.require(time_zones.named_like(time_zone))
+    user.save(update_fields=["time_zone"])
     return user
 
 

@@ -6,6 +6,7 @@ from apps.accounts import views
 
 urlpatterns = [
     path("profile/", views.profile, name="profile"),
+    path("profile/time-zone/", views.time_zone, name="time-zone"),
     path("sessions/", views.session_list, name="session-list"),
     path("sessions/end/", views.session_end_all, name="session-end-all"),
     path("sessions/programs/<uuid:family_id>/end/", views.program_end, name="program-end"),

@@ -8,6 +8,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts import queries, services
@@ -16,6 +17,7 @@ from apps.accounts.errors import TooManyTries
 from apps.accounts.forms import ProfileForm
 from apps.accounts.jwt import families
 from apps.accounts.models import Session, User
+from apps.core import time_zones
 from apps.core.forms import submit
 from apps.core.http import Request
 from apps.core.refusals import refusal
@@ -25,11 +27,25 @@ from apps.core.refusals import refusal
 def profile(request: Request) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
     if request.method == "POST":
-        saved = submit(form, partial(services.rename_person, request.user))
+        saved = submit(form, partial(services.edit_profile, request.user))
         if saved:
-            messages.success(request, "Your name is saved.")
+            messages.success(request, "Your profile is saved.")
             return redirect("accounts:profile")
-    return render(request, "accounts/profile.html", {"form": form}, status=422 if form.errors else 200)
+    context = {"form": form, "zones": time_zones.offered(timezone.now())}
+    return render(request, "accounts/profile.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def time_zone(request: Request) -> HttpResponse:
+    """Take the zone that the browser says, and show the page again in it."""
+    services.choose_time_zone(request.user, request.POST.get("time_zone", ""))
+    messages.success(request, "Your time zone is saved.")
+    if not request.htmx:
+        return redirect("accounts:profile")
+    response = HttpResponse(status=204)
+    response["HX-Refresh"] = "true"
+    return response
 
 
 @login_required

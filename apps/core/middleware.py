@@ -46,16 +46,26 @@ class RequestIdMiddleware:
 
 
 class TimeZoneMiddleware:
-    """Pages inside an organization show and read times in its zone; the API speaks UTC. Stands behind the tenant's."""
+    """Pages show and read times in the person's zone, or else in the organization's; the API speaks UTC.
+
+    Stands behind the tenant's middleware.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: Request) -> HttpResponse:
-        if request.organization is None or request.path_info.startswith("/api/"):
+        if request.path_info.startswith("/api/"):
             return self.get_response(request)
-        with timezone.override(request.organization.time_zone):
+        with timezone.override(_time_zone(request)):
             return self.get_response(request)
+
+
+def _time_zone(request: Request) -> str:
+    # Who sends no session is not looked up, so that what is the same for everybody can be cached.
+    person = request.user if settings.SESSION_COOKIE_NAME in request.COOKIES else None
+    fallback = request.organization.time_zone if request.organization else settings.TIME_ZONE
+    return getattr(person, "time_zone", "") or fallback
 
 
 class AddressUnreadable(DomainError):

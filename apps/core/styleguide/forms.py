@@ -15,6 +15,7 @@ class SampleForm(forms.Form):
     task = forms.ChoiceField(choices=TASKS, required=False)
     folds = forms.IntegerField(min_value=2, max_value=20, help_text="Between 2 and 20.")
     notes = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    zone = forms.CharField(label="Time zone", required=False, widget=forms.TextInput(attrs={"list": "zones"}))
     notify = forms.BooleanField(required=False, label="Send an email when it ends")
     candidates = forms.MultipleChoiceField(
         choices=[("linear", "Logistic regression"), ("lightgbm", "LightGBM"), ("extra_trees", "Extra trees")],

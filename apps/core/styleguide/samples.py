@@ -142,6 +142,8 @@ def catalogue(now: datetime) -> dict[str, Any]:
         "status_options": [("running", "Running", 1), ("succeeded", "Succeeded", 212), ("failed", "Failed", 7)],
         "log_lines": log_lines(now),
         "range": time_ranges.WEEK,
+        "moment": now - timedelta(minutes=4),
+        "zones": [("Asia/Kathmandu", "Kathmandu, UTC+05:45"), ("Europe/Berlin", "Berlin, UTC+01:00")],
         "latency": latency_chart(),
         "predictions": predictions_chart(),
         "no_errors": empty_chart(),

@@ -372,6 +372,12 @@ def _control(bound: BoundField, kind: str, help: str, attributes: dict[str, Any]
     return bound.as_widget(attrs=attrs)
 
 
+@register.inclusion_tag("core/components/suggestions.html")
+def suggestions(id: str, options: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """What a text field offers while one types: (value, label). The field names it by its attribute `list`."""
+    return {"id": id, "options": options}
+
+
 @register.inclusion_tag("core/components/choice_grid.html")
 def choice_grid(bound: BoundField, columns: str, rows: Any) -> dict[str, Any]:
     """A multiple choice as a table: `columns` are headings with commas between them, the first one of the rows' labels.

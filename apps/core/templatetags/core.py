@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -131,26 +132,61 @@ def money_micro_usd(micro_usd: int | None) -> str:
 
 @register.filter
 def when(at: datetime | None) -> str:
-    """A `<time>`: relative to now, the exact moment on hover."""
-    if not at:
-        return formatting.ABSENT
-    local = timezone.localtime(at)
-    relative = formatting.format_relative(local, timezone.localtime())
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), formatting.format_moment(local), relative
-    )
+    """A `<time>`: relative to now and kept so by the page; the exact moment on hover, on focus and when read aloud."""
+    return _abridged(at, lambda local: formatting.format_relative(local, timezone.localtime()), is_kept=True)
+
+
+@register.filter
+def on_day(at: datetime | None) -> str:
+    """A `<time>` with the day alone; the exact moment on hover, on focus and when read aloud."""
+    return _abridged(at, formatting.format_date)
 
 
 @register.filter
 def exactly(at: datetime | None) -> str:
-    """A `<time>` with the exact moment, for logs and trails; its offset on hover."""
+    """A `<time>` with the exact moment, for logs and trails; its offset on hover, on focus and when read aloud."""
     if not at:
         return formatting.ABSENT
     local = timezone.localtime(at)
-    text = local.strftime("%Y-%m-%d %H:%M:%S")
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), formatting.format_moment(local), text
+        '<time datetime="{}" title="{}">{}<span class="visually-hidden"> {}</span></time>',
+        at.isoformat(timespec="milliseconds"),
+        _both(local),
+        formatting.format_time(local),
+        formatting.format_offset(local),
     )
+
+
+@register.filter
+def spelled(at: datetime | None) -> str:
+    """A moment for a mail, which says its zone."""
+    return formatting.format_sentence(timezone.localtime(at)) if at else formatting.ABSENT
+
+
+def _abridged(at: datetime | None, text: Callable[[datetime], str], *, is_kept: bool = False) -> str:
+    if not at:
+        return formatting.ABSENT
+    local = timezone.localtime(at)
+    return format_html(
+        '<time{} datetime="{}" title="{}"><span aria-hidden="true">{}</span>'
+        '<span class="visually-hidden">{}</span></time>',
+        " data-when" if is_kept else "",
+        at.isoformat(timespec="milliseconds"),
+        _both(local),
+        text(local),
+        formatting.format_moment(local),
+    )
+
+
+def _both(local: datetime) -> str:
+    """The moment here, and the same one as the API and other people's logs say it."""
+    return f"{formatting.format_moment(local)}\n{formatting.format_iso(local)}"
+
+
+@register.simple_tag
+def server_time() -> str:
+    """Now by the server's clock: a page tells by it how wrong the client's is."""
+    return timezone.now().isoformat(timespec="milliseconds")
 
 
 @register.filter

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
@@ -83,7 +82,7 @@ class TokenForm(forms.Form):
     )
     allowed_networks = NetworksField()
 
-    def __init__(self, *args: Any, actor: Actor, zone: ZoneInfo, preset: str = "predict", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, actor: Actor, zone: tzinfo, preset: str = "predict", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._zone = zone
         held = [permission for permission in TABLE if actor.can(permission)]
@@ -128,7 +127,7 @@ class RotationForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
         lifetime = given.pop("lifetime", UNCHANGED)
-        return {"overlap": given.get("overlap_hours"), "expires_at": _end(lifetime, None, ZoneInfo("UTC"))}
+        return {"overlap": given.get("overlap_hours"), "expires_at": _end(lifetime, None, UTC)}
 
 
 def _grid_row(area: str, note: str, offered: Sequence[str]) -> GridRow:
@@ -149,7 +148,7 @@ def _preset(name: str, held: list[str]) -> list[str]:
             return [permission for permission in held if permission == "predictions.create"]
 
 
-def _end(lifetime: str, day: date | None, zone: ZoneInfo) -> datetime | None:
+def _end(lifetime: str, day: date | None, zone: tzinfo) -> datetime | None:
     """The moment that a choice of lifetime means; a day counts to its end."""
     if lifetime == ON_A_DATE:
         return datetime.combine(min(day, LAST_DAY) + timedelta(days=1), time(), zone) if day else None

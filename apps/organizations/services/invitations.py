@@ -148,5 +148,10 @@ def _send(invitation: Invitation) -> None:
     invitation.expires_at = invitation.sent_at + LIFETIME
     invitation.save()
     link = settings.PUBLIC_URL + reverse("invitations:invitation-open", args=[token])
-    mail.send("organizations/email/invitation", invitation.email, {"invitation": invitation, "link": link})
+    mail.send(
+        "organizations/email/invitation",
+        invitation.email,
+        {"invitation": invitation, "link": link},
+        time_zone=invitation.organization.time_zone,
+    )
     live.publish("members")

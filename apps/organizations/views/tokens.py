@@ -3,13 +3,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from apps.core import http, paging
@@ -42,7 +42,7 @@ def token_create(request: Request) -> HttpResponse:
     form = TokenForm(
         request.POST or None,
         actor=request.actor,
-        zone=ZoneInfo(request.organization.time_zone),
+        zone=timezone.get_current_timezone(),
         preset=request.GET.get("preset", ""),
     )
     if request.method == "POST" and (issued := submit(form, partial(services.create_token, by=request.actor))):
