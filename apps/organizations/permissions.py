@@ -24,8 +24,8 @@ AREAS = {
 }
 
 ROLES = {
-    Role.OWNER: "Everything, and handing the organization over.",
-    Role.ADMIN: "Everything but handing the organization over.",
+    Role.OWNER: "Everything, also handing the organization over and how long its trail is kept.",
+    Role.ADMIN: "Everything but handing the organization over and how long its trail is kept.",
     Role.DEVELOPER: "Builds: data, training, models, deployments and own tokens.",
     Role.ANALYST: "Reads what others built, and changes nothing.",
     Role.BILLING: "Sees usage and its cost, and nothing of the data.",
@@ -51,6 +51,7 @@ TABLE: dict[str, frozenset[Role]] = {
     "organization_tokens.read": MANAGERS,
     "organization_tokens.write": MANAGERS,
     "audit.read": MANAGERS,
+    "audit.write": OWNERS,
     "notifications.read": EVERYBODY,
     "notifications.write": EVERYBODY,
     "webhooks.read": BUILDERS,

@@ -33,6 +33,7 @@ FORGED: dict[type[models.Field], Any] = {
 
 # The least that each operation takes; one that takes nothing is not named.
 VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
+    ("patch", "/api/v1/audit/retention/"): lambda rows: {"days": 400},
     ("post", "/api/v1/datasets/"): lambda rows: {"name": "new", "url": "https://example.com/new.csv"},
     ("patch", "/api/v1/datasets/{id}/"): lambda rows: {"name": "new"},
     ("post", "/api/v1/datasets/{id}/versions/"): lambda rows: {"url": "https://example.com/new.csv"},
