@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from apps.audit import active, search
-from apps.audit.queries import Choices
+from apps.audit.queries import Choices, Retention
 
 TYPED = "%Y-%m-%dT%H:%M:%S"
 
@@ -16,6 +16,31 @@ def _moment(label: str) -> forms.DateTimeField:
     return forms.DateTimeField(
         required=False, label=label, widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": 1})
     )
+
+
+class RetentionForm(forms.Form):
+    """How long the trail is kept; `confirmed` is the number of days that the person has been warned of."""
+
+    days = forms.IntegerField(label="Keep entries for", min_value=1, max_value=99_999)
+    confirmed = forms.IntegerField(required=False)
+
+    def __init__(self, *args: Any, retention: Retention, **kwargs: Any) -> None:
+        super().__init__(*args, initial={"days": retention.days}, **kwargs)
+        self.retention = retention
+        bounds = f"{retention.shortest:,} to {retention.longest:,}"
+        self.fields["days"].help_text = f"Days, {bounds}. What is older goes during the next night."
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        return {"days": given.get("days"), "confirmed": given.get("confirmed") == given.get("days")}
+
+    @property
+    def asked(self) -> int | None:
+        """The shorter time that was refused until somebody confirms it."""
+        typed = self["days"].value()
+        kept = self.retention
+        is_shorter = self.errors and str(typed).isdecimal() and kept.shortest <= int(typed) < kept.days
+        return int(typed) if is_shorter else None
 
 
 class TrailForm(forms.Form):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +17,14 @@ from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEntry
 from apps.core import http, time_ranges
 from apps.core.errors import NotFound
+from apps.organizations.models import Organization
 
 # What can be chosen is counted in the newest entries only, so that a page costs the same however long the trail is.
 COUNTED = 1000
 MOST_NEWS = 99
 MOST_JOBS = 20
+# A month, so that shortening it is no way to remove what somebody just did, to seven years with their leap days.
+SHORTEST_DAYS, LONGEST_DAYS = 30, 7 * 365 + 2
 
 Options = list[tuple[str, str]]
 
@@ -64,6 +67,31 @@ class Choices:
     @property
     def is_partial(self) -> bool:
         return self.counted == COUNTED
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days a trail is kept, and between which numbers that may be chosen."""
+
+    days: int
+    shortest: int
+    longest: int
+
+    @property
+    def words(self) -> str:
+        """As people say it: years where they are whole."""
+        years, rest = divmod(self.days, 365)
+        return f"{years} year{'s' if years > 1 else ''}" if years and not rest else f"{self.days:,} days"
+
+
+def retention_of(organization: Organization) -> Retention:
+    """How long the organization's trail is kept. Here a plan will say what `longest` is."""
+    return Retention(organization.audit_retention_days, SHORTEST_DAYS, LONGEST_DAYS)
+
+
+def count_older(days: int, now: datetime) -> int:
+    """How many entries are older than that."""
+    return AuditEntry.objects.filter(created_at__lt=now - timedelta(days=days)).count()
 
 
 def filtered(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connections, models
+from django.db import connections, models, transaction
+from django.utils import timezone
 
+from apps.audit import errors, queries
 from apps.audit.models import AuditEntry
 from apps.core import live, tenancy
 from apps.core.actors import Actor
+from apps.core.changes import apply_changes
 from apps.core.masking import masked
+from apps.organizations.models import Organization
 
 EXPIRY_BATCH = 5_000
 TOPIC = "trail"
@@ -33,6 +37,24 @@ def record(actor: Actor, action: str, subject: models.Model, changes: dict[str, 
         request_id=actor.request_id,
         address=actor.address,
     )
+
+
+@transaction.atomic
+def set_retention(organization: Organization, days: int, *, by: Actor, confirmed: bool = False) -> Organization:
+    """Keep the trail for so many days. The next night removes what is older then.
+
+    Raises `RetentionOutOfBounds`, and `RetentionRemoves` where entries would go and nobody `confirmed` it.
+    """
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    bounds = queries.retention_of(organization)
+    if not bounds.shortest <= days <= bounds.longest:
+        raise errors.RetentionOutOfBounds(field="days", shortest=bounds.shortest, longest=bounds.longest)
+    if not confirmed and days < bounds.days and (count := queries.count_older(days, timezone.now())):
+        raise errors.RetentionRemoves(field="days", count=f"{count:,}", days=days)
+    if changes := apply_changes(organization, {"audit_retention_days": days}):
+        organization.save(update_fields=list(changes))
+        record(by, "audit.retention_changed", organization, changes)
+    return organization
 
 
 def expire_trail() -> int:

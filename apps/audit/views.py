@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
-from apps.audit import active, exports, queries
-from apps.audit.forms import TrailForm
+from apps.audit import active, exports, queries, services
+from apps.audit.forms import RetentionForm, TrailForm
 from apps.audit.models import AuditEntry
 from apps.core import http, paging, time_ranges
 from apps.core.errors import NotFound
+from apps.core.forms import submit
 from apps.core.http import Request
 
 TIME_OPTIONS = [(one.name, one.label, None) for one in time_ranges.RANGES.values()]
@@ -32,6 +35,7 @@ def entry_list(request: Request) -> HttpResponse:
         "time_options": TIME_OPTIONS,
         "filters": filters,
         "to_blame": [] if page.rows else active.to_blame(request.GET, filters, now),
+        "kept": queries.retention_of(request.organization),
         "newest_id": queries.newest_id(page.rows, now),
     }
     return render(request, "audit/entry_list.html", context)
@@ -62,3 +66,15 @@ def entry_export(request: Request) -> HttpResponseBase:
     if kind not in exports.FORMATS:
         raise NotFound
     return exports.download(queries.filtered(request.GET, timezone.now()), kind)
+
+
+@http.page("audit.read", post="audit.write")
+def retention(request: Request) -> HttpResponse:
+    kept = queries.retention_of(request.organization)
+    form = RetentionForm(request.POST or None, retention=kept)
+    if request.method == "POST" and submit(
+        form, partial(services.set_retention, request.organization, by=request.actor)
+    ):
+        messages.success(request, "Saved.")
+        return http.redirect(request, http.link(request.organization, "audit:retention"))
+    return render(request, "audit/retention.html", {"form": form, "kept": kept}, status=422 if form.errors else 200)

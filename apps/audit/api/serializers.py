@@ -14,6 +14,20 @@ class AuditEntrySerializer(serializers.ModelSerializer):
         fields = exports.COLUMNS
 
 
+class RetentionSerializer(serializers.Serializer):
+    id = serializers.UUIDField(help_text="The organization's.")
+    days = serializers.IntegerField(source="kept.days")
+    shortest_days = serializers.IntegerField(source="kept.shortest")
+    longest_days = serializers.IntegerField(source="kept.longest")
+
+
+class RetentionChangeSerializer(serializers.Serializer):
+    days = serializers.IntegerField(min_value=1, max_value=99_999)
+    confirmed = serializers.BooleanField(
+        default=False, help_text="That entries which are older shall go; without it, shortening is refused if any are."
+    )
+
+
 class ExportSerializer(serializers.Serializer):
     def get_fields(self) -> dict[str, Any]:
         # `as` is a word of Python's, so it cannot be an attribute.

@@ -4,13 +4,21 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
+from rest_framework.response import Response
 
-from apps.audit import exports
-from apps.audit.api.serializers import AuditEntrySerializer, ExportSerializer
+from apps.audit import exports, queries, services
+from apps.audit.api.serializers import (
+    AuditEntrySerializer,
+    ExportSerializer,
+    RetentionChangeSerializer,
+    RetentionSerializer,
+)
 from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEntry
+from apps.core.api.preconditions import UNCONDITIONAL
 from apps.core.api.views import ModelApi
 from apps.core.downloads import Download
+from apps.organizations.models import Organization
 
 
 class AuditApi(ModelApi):
@@ -31,3 +39,21 @@ class AuditApi(ModelApi):
         form = ExportSerializer(data=request.query_params)
         form.is_valid(raise_exception=True)
         return exports.download(self.filter_queryset(self.get_queryset()), form.validated_data["as"])
+
+    @extend_schema(responses=RetentionSerializer, filters=False)
+    @action(detail=False, pagination_class=None)
+    def retention(self, request: Request) -> Response:
+        """For how many days the trail is kept."""
+        return self._retention(self.organization)
+
+    @extend_schema(request=RetentionChangeSerializer, responses=RetentionSerializer, extensions={UNCONDITIONAL: True})
+    @retention.mapping.patch
+    def change_retention(self, request: Request) -> Response:
+        """Keep it longer or shorter. The next night removes what is older then, for good."""
+        form = RetentionChangeSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        return self._retention(services.set_retention(self.organization, by=self.actor, **form.validated_data))
+
+    def _retention(self, organization: Organization) -> Response:
+        kept = queries.retention_of(organization)
+        return Response(RetentionSerializer({"id": organization.pk, "kept": kept}).data)
