@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import Context
 
 from apps.notifications.models import Delivery
 from apps.notifications.webhooks import dispatch
+from workers.supervisor import programs
+from workers.supervisor.state import ROOT
 
 EVENT = "job.failed"
 
@@ -18,3 +25,16 @@ def dispatched() -> int:
 def only_delivery() -> Delivery:
     found: Delivery = Delivery.objects.select_related("message").get()
     return found
+
+
+@contextmanager
+def worker() -> Iterator[subprocess.Popen[bytes]]:
+    """A real process that sends, as an installation runs it."""
+    command = [sys.executable, *programs.worker("errands", programs.ERRANDS, at_once=4, pool="threads")]
+    environment = {**os.environ, "OUTBOUND_ALLOWED_NETWORKS": "127.0.0.1/32"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
