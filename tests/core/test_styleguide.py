@@ -83,6 +83,44 @@ def test_a_refusal_becomes_a_toast_with_its_request_id_and_stays_until_dismissed
     expect(toast).to_have_count(0)
 
 
+def test_a_toast_waits_while_somebody_points_at_it_or_stands_in_it(guide: Page) -> None:
+    guide.clock.install()
+    guide.get_by_role("button", name="Show a toast").click()
+    toast = guide.locator("#toasts .toast-success")
+    toast.hover()
+    guide.clock.run_for(20_000)
+    expect(toast).to_be_visible()
+
+    toast.get_by_role("button", name="Dismiss").focus()
+    guide.mouse.move(5, 5)
+    guide.clock.run_for(20_000)
+    expect(toast).to_be_visible()
+
+    guide.locator("#main").focus()
+    guide.clock.run_for(20_000)
+    expect(toast).to_have_count(0)
+
+
+def test_of_many_toasts_the_oldest_give_way_but_no_error(guide: Page) -> None:
+    guide.get_by_role("button", name="Be refused").click()
+    toasts = guide.locator("#toasts [data-toast]")
+    expect(toasts).to_have_count(1)
+    for _ in range(5):
+        with guide.expect_response("**/toast/"):
+            guide.get_by_role("button", name="Show a toast").click()
+
+    expect(toasts).to_have_count(4)
+    expect(guide.locator("#toasts [role=alert]")).to_have_count(1)
+
+
+def test_a_toast_that_is_dismissed_by_key_leaves_the_focus_in_the_page(guide: Page) -> None:
+    guide.get_by_role("button", name="Show a toast").click()
+    guide.locator("#toasts").get_by_role("button", name="Dismiss").focus()
+    guide.keyboard.press("Enter")
+
+    expect(guide.locator("#main")).to_be_focused()
+
+
 def test_a_wrong_form_comes_back_in_place_with_its_error(guide: Page) -> None:
     guide.get_by_role("button", name="Upload", exact=True).click()
 

@@ -131,6 +131,32 @@ def uptime_slots(now: datetime, step: timedelta, shares: list[float | None]) -> 
     return [SimpleNamespace(start=start, share=share) for start, share in zip(starts, shares, strict=True)]
 
 
+def palette_groups() -> list[SimpleNamespace]:
+    """What the palette answers to `ma`."""
+
+    def option(label: str, icon: str, note: str = "", **attributes: str) -> SimpleNamespace:
+        url = "" if attributes else "#palette-samples"
+        return SimpleNamespace(label=label, icon=icon, note=note, url=url, key="", attributes=attributes)
+
+    def hit(before: str, typed: str, after: str, *given: Any, **attributes: str) -> SimpleNamespace:
+        chosen = option(before + typed + after, *given, **attributes)
+        return SimpleNamespace(option=chosen, segments=[(before, False), (typed, True), (after, False)])
+
+    return [
+        SimpleNamespace(heading="Pages", hits=[hit("", "Ma", "il templates", "mail", "Settings")]),
+        SimpleNamespace(heading="Actions", hits=[hit("", "Ma", "rk all read", "check-check", type="button")]),
+        SimpleNamespace(heading="Datasets", hits=[hit("churn-", "ma", "rch", "database")]),
+        SimpleNamespace(heading="Members", hits=[hit("", "Ma", "ry Smith", "user", "mary@acme.test")]),
+    ]
+
+
+def inbox() -> list[SimpleNamespace]:
+    return [
+        SimpleNamespace(title="Training churn-march failed", text="Column region has one value only.", is_unread=True),
+        SimpleNamespace(title="The replica of churn restarted", text="", is_unread=False),
+    ]
+
+
 def catalogue(now: datetime) -> dict[str, Any]:
     rows = runs(now)
     return {
@@ -151,6 +177,9 @@ def catalogue(now: datetime) -> dict[str, Any]:
         "scores": score_comparison(),
         "ages": age_histogram(),
         "regions": region_histogram(),
+        "palette_groups": palette_groups(),
+        "inbox": inbox(),
+        "bell_counts": [0, 3, 120],
         "uptime_hours": uptime_slots(now, timedelta(minutes=30), [*[None] * 6, *[1.0] * 30, 0.4, 0.98, *[1.0] * 10]),
         "uptime_days": uptime_slots(now, timedelta(days=1), [*[None] * 20, *[1.0] * 10]),
         **forms(),

@@ -19,7 +19,7 @@ register = template.Library()
 class Entry:
     """One place in the navigation. `keys` are pressed one after the other; `permission` empty: for every member.
 
-    `areas` are the apps whose pages stand below it, beside its own.
+    `areas` are the apps whose pages stand below it, beside its own; `aliases` are other words people use for it.
     """
 
     label: str
@@ -28,25 +28,43 @@ class Entry:
     permission: str
     keys: str
     areas: tuple[str, ...] = ()
+    aliases: str = ""
 
     def holds(self, area: str) -> bool:
         return area in (self.url_name.partition(":")[0], *self.areas)
 
 
 GROUPS = (
-    (Entry("Home", "house", "console:home", "", "g h"),),
+    (Entry("Home", "house", "console:home", "", "g h", aliases="overview start"),),
     (
-        Entry("Data", "database", "datasets:dataset-list", "datasets.read", "g d"),
-        Entry("Train", "dumbbell", "training:run-list", "training.read", "g t"),
-        Entry("Models", "box", "registry:model-list", "models.read", "g m"),
-        Entry("Deploy", "rocket", "deployments:deployment-list", "deployments.read", "g e"),
+        Entry("Data", "database", "datasets:dataset-list", "datasets.read", "g d", aliases="datasets tables"),
+        Entry("Train", "dumbbell", "training:run-list", "training.read", "g t", aliases="training runs"),
+        Entry("Models", "box", "registry:model-list", "models.read", "g m", aliases="registry versions"),
+        Entry(
+            "Deploy",
+            "rocket",
+            "deployments:deployment-list",
+            "deployments.read",
+            "g e",
+            aliases="deployments endpoints",
+        ),
     ),
     (
-        Entry("Logs", "scroll-text", "logs:call-list", "calls.read", "g l"),
-        Entry("Usage", "gauge", "usage:usage", "usage.read", "g u"),
-        Entry("Jobs", "list-checks", "jobs:job-list", "jobs.read", "g j"),
+        Entry("Logs", "scroll-text", "logs:call-list", "calls.read", "g l", aliases="calls requests"),
+        Entry("Usage", "gauge", "usage:usage", "usage.read", "g u", aliases="meters cost"),
+        Entry("Jobs", "list-checks", "jobs:job-list", "jobs.read", "g j", aliases="background work"),
     ),
-    (Entry("Settings", "settings", "organizations:settings", "", "g s", areas=("audit",)),),
+    (
+        Entry(
+            "Settings",
+            "settings",
+            "organizations:settings",
+            "",
+            "g s",
+            areas=("audit",),
+            aliases="organization time zone",
+        ),
+    ),
 )
 
 

@@ -7,7 +7,7 @@
     const theme = chosen();
     if (theme === "system") delete root.dataset.theme;
     else root.dataset.theme = theme;
-    for (const choice of document.querySelectorAll("[data-theme-choice]")) {
+    for (const choice of document.querySelectorAll("[data-theme-choice][aria-pressed]")) {
       choice.setAttribute("aria-pressed", String(choice.dataset.themeChoice === theme));
     }
   };
