@@ -37,6 +37,11 @@ UNFOLD = {
             {
                 "title": "Installation",
                 "items": [
+                    {
+                        "title": "Feature flags",
+                        "icon": "toggle_on",
+                        "link": reverse_lazy("admin:organizations_featureflag_changelist"),
+                    },
                     {"title": "Status", "icon": "monitor_heart", "link": reverse_lazy("status:status")},
                 ],
             },

@@ -187,7 +187,7 @@ class SessionAdmin(ConsoleAdmin):
         posted = request.POST.copy()
         chosen = queryset.filter(id__in=posted.getlist(ACTION_CHECKBOX_NAME))
         posted.setlist(ACTION_CHECKBOX_NAME, list(chosen.values_list("pk", flat=True)))
-        request.POST = posted
+        request.POST = posted  # type: ignore[assignment]
         return super().response_action(request, queryset)
 
     @admin.display(description="Program", ordering="agent")

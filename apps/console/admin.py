@@ -1,5 +1,6 @@
 """What the console composes of several apps registers itself here."""
 
-from apps.console.tenants import admin
+from apps.console.flags.admin import FeatureFlagAdmin
+from apps.console.tenants.admin import TenantAdmin
 
-__all__ = ["admin"]
+__all__ = ["FeatureFlagAdmin", "TenantAdmin"]

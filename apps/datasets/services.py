@@ -24,6 +24,7 @@ from apps.datasets.enums import VersionStatus
 from apps.datasets.models import Column, Dataset, DatasetVersion
 from apps.jobs import services as jobs
 from apps.notifications import services as notifications
+from apps.organizations import flags
 from apps.organizations.models import Project
 
 if TYPE_CHECKING:  # polars takes a while to import, and the web process seldom needs it
@@ -54,7 +55,7 @@ def add_version(dataset: Dataset, source: Source, *, by: Actor) -> DatasetVersio
     """The version made of `source`, new or, when the same bytes are there already, the one they are.
 
     A failed version of the same bytes is read again. A file from a URL is compared once it has arrived.
-    Raises `DatasetTooLarge`, `UnreadableDataset`, `outbound.InvalidUrl`, `StorageUnavailable`.
+    Raises `DatasetTooLarge`, `UnreadableDataset`, `FeatureSwitchedOff`, `outbound.InvalidUrl`, `StorageUnavailable`.
     """
     dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
     if isinstance(source, str):
@@ -67,6 +68,7 @@ def add_version(dataset: Dataset, source: Source, *, by: Actor) -> DatasetVersio
 
 
 def _version_from_url(dataset: Dataset, url: str, by: Actor) -> DatasetVersion:
+    flags.require("datasets.fetch", dataset.organization_id)
     parts = outbound.parsed(url)
     source_name = _file_name(unquote(parts.path)) or str(parts.host)
     return _new_version(dataset, by, source_name=source_name, source_url=url)

@@ -242,3 +242,36 @@ class IdempotentRequest(tenancy.TenantModel):
             models.UniqueConstraint(fields=["organization", "actor_id", "key"], name="organizations_idempotent_once")
         ]
         indexes = [models.Index(fields=["organization", "created_at"], name="organizations_idempotent_age")]
+
+
+class FeatureFlag(models.Model):
+    """To which share of the organizations a feature is open. `FlagChoice` overrules it for one of them."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    description = models.CharField(max_length=300)
+    percentage = models.PositiveSmallIntegerField()
+    changed_at = models.DateTimeField(null=True, blank=True)
+    changed_by_label = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(percentage__lte=100), name="organizations_flag_percentage_is_a_share"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FlagChoice(tenancy.TenantModel):
+    """An operator's word on one feature for one organization."""
+
+    flag = models.CharField(max_length=60)
+    is_on = models.BooleanField()
+
+    class Meta(tenancy.TenantModel.Meta):
+        constraints = [models.UniqueConstraint(fields=["organization", "flag"], name="organizations_flag_choice_once")]
+
+    def __str__(self) -> str:
+        return f"{self.flag}: {'on' if self.is_on else 'off'}"

@@ -26,6 +26,7 @@ GLOBAL_MODELS = {
     "accounts.User",
     "console.ProbeHour",
     "console.ProbeResult",
+    "organizations.FeatureFlag",
     "organizations.Organization",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -25,6 +24,7 @@ from apps.core.formatting import (
     format_relative,
 )
 from apps.organizations.admin import OrganizationAdmin
+from apps.organizations.flags.lookup import decisions
 from apps.organizations.models import Organization
 
 STATE_COLORS = {"active": "success", "suspended": "danger", "closed": "warning"}
@@ -59,9 +59,10 @@ class TenantAdmin(OrganizationAdmin):
     def page_of(self, organization: Any) -> dict[str, Any]:
         """What the organization's page tells beside its columns."""
         now = timezone.now()
-        return {"tenant": overview.tenant(organization, now), "tiles": self.tiles(organization, now)}
+        shown = {"tenant": overview.tenant(organization, now), "tiles": self.tiles(organization)}
+        return {**shown, "decisions": decisions(organization.pk)}
 
-    def tiles(self, organization: Any, now: datetime) -> list[tuple[str, str | SafeString]]:
+    def tiles(self, organization: Any) -> list[tuple[str, str | SafeString]]:
         """The list's numbers, in words."""
         return [
             ("Members", self.members(organization)),

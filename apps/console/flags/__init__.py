@@ -1,0 +1,1 @@
+"""Feature flags as operators see and switch them."""
