@@ -10,16 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from apps.core.formatting import ABSENT, format_count, format_significant
+from apps.core.formatting import (
+    ABSENT,
+    format_clock,
+    format_count,
+    format_day_of_month,
+    format_decimals,
+    format_offset,
+    format_significant,
+    format_time,
+)
 
 Format = Callable[[float], str]
 
 SERIES_COLOURS = 6
 TOP = 8
 FEW_LABELS = 5
+A_DAY = timedelta(days=1)
+LONGEST_STRIDE = timedelta(minutes=15)  # zones differ from UTC by quarters of an hour
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_STEPS = tuple(
     timedelta(seconds=seconds)
     for seconds in (
@@ -180,12 +192,27 @@ def nice_ticks(low: float, high: float, intervals: int = 4, least_step: float = 
 
 
 def time_ticks(start: datetime, end: datetime, limit: int = 8) -> list[datetime]:
-    """Round moments from `start` to `end`, at most `limit`."""
-    step = next((step for step in TIME_STEPS if (end - start) / step <= limit - 1), (end - start) / (limit - 1))
-    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    steps_to_start = math.ceil((start - midnight) / step)
-    first = midnight + steps_to_start * step
-    return [first + number * step for number in range(limit) if first + number * step <= end]
+    """Moments from `start` to `end` that are round in the zone of `start`, at most `limit`."""
+    span = end.astimezone(UTC) - start.astimezone(UTC)
+    step = next((step for step in TIME_STEPS if span / step <= limit - 1), span / (limit - 1))
+    found = _round_days(start, step, limit) if step >= A_DAY else _round_times(start, end, step)
+    return [at for at in found if start.astimezone(UTC) <= at.astimezone(UTC) <= end.astimezone(UTC)][:limit]
+
+
+def _round_days(start: datetime, step: timedelta, limit: int) -> list[datetime]:
+    """Clock times: adding days to one keeps midnight at midnight, however long those days are."""
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    first = midnight + math.ceil((start - midnight) / step) * step
+    return [first + number * step for number in range(limit)]
+
+
+def _round_times(start: datetime, end: datetime, step: timedelta) -> list[datetime]:
+    """Looked for in short strides, because a changed clock leaves hours out or shows them twice."""
+    stride, instant = min(step, LONGEST_STRIDE), start.astimezone(UTC)
+    first = instant - (instant - instant.replace(hour=0, minute=0, second=0, microsecond=0)) % stride
+    strides = (end.astimezone(UTC) - first) // stride
+    shown = [(first + number * stride).astimezone(start.tzinfo) for number in range(strides + 1)]
+    return [at for at in shown if (at - at.replace(hour=0, minute=0, second=0)) % step == timedelta(0)]
 
 
 def time_series(
@@ -199,15 +226,20 @@ def time_series(
     area: bool = False,
     low: float | None = 0.0,
 ) -> TimeSeries:
-    """Lines over a time axis. `low` is the least upper end of the value axis's bottom; None lets the data decide."""
+    """Lines over a time axis, labelled in the zone of `times`.
+
+    `low` is the least upper end of the value axis's bottom; None lets the data decide.
+    """
     _check_lengths(times, series)
     bottom = height - 20.0
-    start, end = (times[0], times[-1]) if times else (datetime.min, datetime.min)
+    start, end = (times[0], times[-1]) if times else (NO_TIME, NO_TIME)
+    # Two times of one zone are subtracted by what their clocks show; instants are not.
+    first, span = start.astimezone(UTC), end.astimezone(UTC) - start.astimezone(UTC)
     known = [value for one in series for value in one.values if value is not None]
     ticks = _value_ticks(known, low)
 
     def across(at: datetime) -> float:
-        return 50.0 if end == start else 100.0 * ((at - start) / (end - start))
+        return 100.0 * ((at.astimezone(UTC) - first) / span) if span else 50.0
 
     def down(value: float) -> float:
         return bottom - (value - ticks[0]) / (ticks[-1] - ticks[0]) * (bottom - TOP)
@@ -222,9 +254,9 @@ def time_series(
         rows=tuple(_time_rows(times, series, text)),
         lines=tuple(_lines(series, positions, heights, bottom)),
         hits=tuple(_hits(positions, heights)),
-        x_ticks=tuple(_time_labels(time_ticks(start, end), across, end - start)) if len(times) > 1 else (),
+        x_ticks=tuple(_time_labels(time_ticks(start, end), across, span)) if len(times) > 1 else (),
         y_ticks=tuple(Tick(down(value), text(value)) for value in ticks),
-        markers=tuple(Tick(across(one.at), one.label) for one in markers if start <= one.at <= end),
+        markers=tuple(Tick(across(one.at), one.label) for one in markers if start <= one.at.astimezone(UTC) <= end),
         has_area=area and len(series) == 1,
         is_empty=not known,
     )
@@ -245,10 +277,13 @@ def _value_ticks(known: Sequence[float], low: float | None) -> list[float]:
 
 
 def _time_rows(times: Sequence[datetime], series: Sequence[Series], text: Format) -> list[Row]:
-    form = "%Y-%m-%d %H:%M:%S" if any(at.second for at in times) else "%Y-%m-%d %H:%M"
+    seconds = any(at.second for at in times)
     values = zip(*(one.values for one in series), strict=True) if series else iter([()] * len(times))
     return [
-        Row(at.strftime(form), tuple(ABSENT if value is None else text(value) for value in row))
+        Row(
+            f"{format_time(at, seconds=seconds)} {format_offset(at)}",
+            tuple(ABSENT if value is None else text(value) for value in row),
+        )
         for at, row in zip(times, values, strict=True)
     ]
 
@@ -305,8 +340,10 @@ def _hits(positions: Sequence[float], heights: Sequence[Sequence[float | None]])
 
 
 def _time_labels(ticks: Sequence[datetime], across: Callable[[datetime], float], span: timedelta) -> list[Tick]:
-    form = "%H:%M:%S" if span < timedelta(minutes=4) else "%H:%M" if span < timedelta(days=2) else "%d %b"
-    return [Tick(round(across(at), 3), at.strftime(form), is_minor=index % 2 == 1) for index, at in enumerate(ticks)]
+    def text(at: datetime) -> str:
+        return format_clock(at, seconds=span < timedelta(minutes=4)) if span < 2 * A_DAY else format_day_of_month(at)
+
+    return [Tick(round(across(at), 3), text(at), is_minor=index % 2 == 1) for index, at in enumerate(ticks)]
 
 
 def bar_chart(
@@ -419,7 +456,7 @@ def comparison(
 
 def _aligned(largest: float) -> Format:
     decimals = max(3 - math.floor(math.log10(largest)), 0) if largest < 1 else max(4 - len(str(int(largest))), 0)
-    return lambda value: f"{value:,.{decimals}f}"
+    return lambda value: format_decimals(value, decimals)
 
 
 def _comparison_row(one: Measured, text: Format, across: Callable[[float], float], *, is_best: bool) -> ComparisonRow:

@@ -1,12 +1,15 @@
-"""Time ranges that pages and the API offer, and the equal steps a chart divides them into. Imports no Django."""
+"""Time ranges that pages and the API offer, and the steps a chart divides them into. Imports no Django.
+
+Days are those of the zone of `now`, with 23 or 25 hours where its clocks change: pages hand in the person's time, the
+API UTC. Shorter steps are all equally long, and are counted from today's midnight there.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-# Steps are counted from here, in the database (`date_bin`) as well as in Python.
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +22,22 @@ class TimeRange:
     step: timedelta
 
     def start(self, now: datetime) -> datetime:
-        """The beginning of the first step."""
-        return self.step_of(now - self.span + self.step)
-
-    def step_of(self, at: datetime) -> datetime:
-        """The beginning of the step that `at` falls into."""
-        return at - (at - EPOCH) % self.step
+        """The beginning of the first step, in UTC."""
+        return self.steps(now)[0]
 
     def steps(self, now: datetime) -> list[datetime]:
-        """The beginnings of all steps up to the one that `now` falls into."""
-        count = self.span // self.step
-        first = self.start(now)
-        return [first + number * self.step for number in range(count)]
+        """The beginnings of all steps up to the one that `now` falls into, in UTC."""
+        zone, numbers = now.tzinfo or UTC, range(self.span // self.step - 1, -1, -1)
+        if self.step == A_DAY:
+            return [midnight(now.date() - number * A_DAY, zone) for number in numbers]
+        instant = now.astimezone(UTC)
+        last = instant - (instant - midnight(now.date(), zone)) % self.step
+        return [last - number * self.step for number in numbers]
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """When the day begins there, in UTC."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 HOUR = TimeRange("1h", "Last hour", timedelta(hours=1), timedelta(minutes=1))

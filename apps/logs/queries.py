@@ -14,7 +14,7 @@ from django.db.models.fields import CharField
 from apps.core import charts
 from apps.core.errors import NotFound
 from apps.core.formatting import format_count, format_duration
-from apps.core.postgres.aggregates import Percentiles, TimeStep
+from apps.core.postgres.aggregates import Percentiles, StepNumber
 from apps.core.time_ranges import TimeRange
 from apps.logs.enums import StatusClass
 from apps.logs.models import CallRecord
@@ -68,20 +68,21 @@ def filtered(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> 
 
 
 def call_charts(calls: QuerySet[CallRecord], time_range: TimeRange, now: datetime) -> CallCharts:
-    """How many calls there were, how many went wrong and how long they took, by step."""
-    rows = calls.order_by().values(at=TimeStep(time_range.step, "occurred_at"))
+    """How many calls there were, how many went wrong and how long they took, by step, in the zone of `now`."""
+    steps = time_range.steps(now)
+    rows = calls.order_by().values(step=StepNumber(steps, "occurred_at"))
     rows = rows.annotate(
         calls=Count("id"),
         refused=Count("id", filter=Q(status__gte=400, status__lt=500)),
         failed=Count("id", filter=Q(status__gte=500)),
         latency=Percentiles("latency_us", (0.5, 0.95)),
     )
-    by_step: dict[datetime, Mapping[str, Any]] = {row["at"]: row for row in rows}
-    steps = time_range.steps(now)
-    found = [by_step.get(at, {}) for at in steps]
+    by_step: dict[int, Mapping[str, Any]] = {row["step"]: row for row in rows}
+    found = [by_step.get(number, {}) for number in range(len(steps))]
+    local = [at.astimezone(now.tzinfo) for at in steps]
     return CallCharts(
-        calls=_count_chart(steps, found),
-        latency=_latency_chart(steps, found),
+        calls=_count_chart(local, found),
+        latency=_latency_chart(local, found),
         call_count=sum(row["calls"] for row in by_step.values()),
         error_count=sum(row["refused"] + row["failed"] for row in by_step.values()),
     )

@@ -16,7 +16,7 @@ from apps.logs.models import CallRecord
 
 @http.page("calls.read", methods=["GET", "HEAD"])
 def call_list(request: Request) -> HttpResponse:
-    now, time_range = timezone.now(), time_ranges.named(request.GET.get("range", ""), time_ranges.HOUR)
+    now, time_range = timezone.localtime(), time_ranges.named(request.GET.get("range", ""), time_ranges.HOUR)
     page = paging.newest_first(queries.filtered(request.GET, time_range, now), request.GET.get("cursor", ""))
     context = {"page": page, "choices": queries.choices(time_range, now), "range": time_range}
     return render(request, "logs/call_list.html", context)
@@ -25,7 +25,7 @@ def call_list(request: Request) -> HttpResponse:
 @http.page("calls.read", methods=["GET", "HEAD"])
 def call_chart(request: Request) -> HttpResponse:
     """A fragment for the pages of calls and deployments: the filtered calls over time."""
-    now, time_range = timezone.now(), time_ranges.named(request.GET.get("range", ""), time_ranges.HOUR)
+    now, time_range = timezone.localtime(), time_ranges.named(request.GET.get("range", ""), time_ranges.HOUR)
     drawn = queries.call_charts(queries.filtered(request.GET, time_range, now), time_range, now)
     return http.fragment(request, "logs/call_chart.html", {"drawn": drawn, "range": time_range})
 

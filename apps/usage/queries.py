@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from django.db.models import Count, QuerySet, Sum
 
 from apps.core import charts
 from apps.core.formatting import format_bytes, format_count, format_duration
-from apps.core.postgres.aggregates import TimeStep
+from apps.core.postgres.aggregates import EPOCH, StepNumber
 from apps.core.time_ranges import TimeRange
 from apps.organizations.models import ApiToken
 from apps.usage.enums import Meter
@@ -50,16 +50,18 @@ class MeterUsage:
     def format(self) -> Callable[[float | None], str]:
         return FORMATS.get(self.meter, format_count)
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        self.by_step[row["step"]] = row["total"]
+    def add(self, row: Mapping[str, Any], at: datetime) -> None:
+        self.by_step[at] = row["total"]
         self.quantity += row["total"]
         self.event_count += row["events"]
         if row["cost"] is not None:
             self.cost_micro_usd = (self.cost_micro_usd or 0) + row["cost"]
 
-    def chart(self, times: Sequence[datetime]) -> charts.TimeSeries:
-        values = [self.by_step.get(at, 0) for at in times]
-        return charts.time_series(self.label, times, [charts.Series(self.label, values)], text=self.format, area=True)
+    def chart(self, steps: Sequence[datetime], zone: tzinfo | None) -> charts.TimeSeries:
+        """What was used in each of `steps`, on an axis of `zone`."""
+        used = charts.Series(self.label, [self.by_step.get(at, 0) for at in steps])
+        local = [at.astimezone(zone) for at in steps]
+        return charts.time_series(self.label, local, [used], text=self.format, area=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +91,32 @@ def filtered(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> 
 def usage_by_meter(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> list[MeterUsage]:
     """Each meter's usage with the model and token that `given` names, the most used meters first."""
     found: dict[str, MeterUsage] = {}
-    for row in _counted(given, time_range, now, "meter", step=TimeStep(time_range.step, _time_field(time_range))):
-        found.setdefault(row["meter"], MeterUsage(row["meter"])).add(row)
+    steps = time_range.steps(now)
+    for row in _counted(given, steps, "meter", step=StepNumber(steps, _time_field(steps))):
+        found.setdefault(row["meter"], MeterUsage(row["meter"])).add(row, steps[row["step"]])
     return sorted(found.values(), key=lambda usage: (-usage.event_count, usage.meter))
 
 
 def _counted(
-    given: Mapping[str, str], time_range: TimeRange, now: datetime, *names: str, **expressions: Any
+    given: Mapping[str, str], steps: Sequence[datetime], *names: str, **expressions: Any
 ) -> Iterable[dict[str, Any]]:
-    """Quantity, cost and number of the range's events for each combination of `names` and `expressions`."""
-    rows: QuerySet[Any] = UsageSum.objects.all() if _is_summed(time_range) else UsageEvent.objects.all()
-    since = {f"{_time_field(time_range)}__gte": time_range.start(now)}
+    """Quantity, cost and number of events since the first step, for each combination of `names` and `expressions`."""
+    rows: QuerySet[Any] = UsageSum.objects.all() if _are_summed(steps) else UsageEvent.objects.all()
+    since = {f"{_time_field(steps)}__gte": steps[0]}
     groups = rows.filter(**_wanted(given), **since).order_by().values(*names, **expressions)
-    events = Sum("event_count") if _is_summed(time_range) else Count("id")
+    events = Sum("event_count") if _are_summed(steps) else Count("id")
     return groups.annotate(total=Sum("quantity"), cost=Sum("cost_micro_usd"), events=events)
 
 
-def _is_summed(time_range: TimeRange) -> bool:
-    """Whether the range's steps are made of whole half hours; the steps of a short one are added up from the rows."""
-    return time_range.step % SUMMED == timedelta(0)
+def _are_summed(steps: Sequence[datetime]) -> bool:
+    """Whether all steps begin with a half hour that a sum is kept of. Others are added up from the rows: those of short
+    ranges, and those of zones such as Asia/Kathmandu, which is 5:45 ahead of UTC.
+    """
+    return all((at - EPOCH) % SUMMED == timedelta(0) for at in steps)
 
 
-def _time_field(time_range: TimeRange) -> str:
-    return "at" if _is_summed(time_range) else "occurred_at"
+def _time_field(steps: Sequence[datetime]) -> str:
+    return "at" if _are_summed(steps) else "occurred_at"
 
 
 def _wanted(given: Mapping[str, str]) -> dict[str, str]:
@@ -120,7 +125,7 @@ def _wanted(given: Mapping[str, str]) -> dict[str, str]:
 
 def choices(time_range: TimeRange, now: datetime) -> Choices:
     """What the range's events can be filtered by."""
-    rows = _counted({}, time_range, now, *FILTERS)
+    rows = _counted({}, time_range.steps(now), *FILTERS)
     counted: dict[str, dict[str, int]] = {name: {} for name in FILTERS}
     for row in rows:
         for name, counts in counted.items():

@@ -15,7 +15,7 @@ from apps.usage import exports, queries
 
 @http.page("usage.read", methods=["GET", "HEAD"])
 def usage(request: Request) -> HttpResponse:
-    now = timezone.now()
+    now = timezone.localtime()
     time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)
     events = queries.filtered(request.GET, time_range, now)
     page = paging.newest_first(events, request.GET.get("cursor", ""))
@@ -23,7 +23,7 @@ def usage(request: Request) -> HttpResponse:
     context = {
         "page": page,
         "meters": used,
-        "charts": [(one, one.chart(time_range.steps(now))) for one in used],
+        "charts": [(one, one.chart(time_range.steps(now), now.tzinfo)) for one in used],
         "choices": queries.choices(time_range, now),
         "range": time_range,
         "events": queries.shown_events(page.rows),
@@ -34,7 +34,7 @@ def usage(request: Request) -> HttpResponse:
 @http.page("usage.read", methods=["GET", "HEAD"])
 def usage_export(request: Request) -> HttpResponseBase:
     """The filtered events as CSV that is safe to open in a spreadsheet."""
-    now = timezone.now()
+    now = timezone.localtime()
     time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)
     file = exports.csv_file(queries.filtered(request.GET, time_range, now))
     return Download(file, as_attachment=True, filename=f"usage-{now:%Y-%m-%d}.csv", content_type="text/csv")

@@ -1,6 +1,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from apps.core import charts
 from apps.core.formatting import ABSENT
 
 FINITE = st.floats(min_value=-1e9, max_value=1e9, allow_nan=False).filter(lambda value: value == 0 or abs(value) > 1e-6)
+BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 
 
@@ -74,6 +76,43 @@ def test_time_ticks_fall_on_round_times() -> None:
     assert [f"{tick:%H:%M}" for tick in ticks] == ["10:00", "11:00", "12:00", "13:00", "14:00", "15:00"]
 
 
+def labels(chart: charts.TimeSeries) -> list[str]:
+    return [tick.label for tick in chart.x_ticks]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe"])
+def test_an_axis_is_labelled_with_round_times_and_midnights_of_its_zone(zone: str) -> None:
+    start = START.astimezone(ZoneInfo(zone))
+    hours = charts.time_ticks(start, start + timedelta(hours=6))
+    assert {(tick.minute, tick.second) for tick in hours} == {(0, 0)}
+    days = charts.time_ticks(start, start + timedelta(days=30))
+    assert {(tick.hour, tick.minute) for tick in days} == {(0, 0)}
+
+
+def test_the_hour_that_a_clock_leaves_out_has_no_place_on_the_axis() -> None:
+    midnight = datetime(2026, 3, 29, tzinfo=BERLIN).astimezone(UTC)
+    hours = [(midnight + number * timedelta(hours=1)).astimezone(BERLIN) for number in range(6)]
+    chart = charts.time_series("x", hours, [charts.Series("a", [1.0] * 6)])
+    assert labels(chart) == ["00:00", "01:00", "03:00", "04:00", "05:00", "06:00"]
+    assert [tick.position for tick in chart.x_ticks] == [0, 20, 40, 60, 80, 100]
+    assert [row.label[11:] for row in chart.rows][1:3] == ["01:00 UTC+01:00", "03:00 UTC+02:00"]
+
+
+def test_the_hour_that_a_clock_shows_twice_has_two_places_and_two_names() -> None:
+    midnight = datetime(2026, 10, 25, tzinfo=BERLIN).astimezone(UTC)
+    hours = [(midnight + number * timedelta(hours=1)).astimezone(BERLIN) for number in range(6)]
+    chart = charts.time_series("x", hours, [charts.Series("a", [1.0] * 6)])
+    assert labels(chart) == ["00:00", "01:00", "02:00", "02:00", "03:00", "04:00"]
+    assert [tick.position for tick in chart.x_ticks] == [0, 20, 40, 60, 80, 100]
+    assert [row.label[11:] for row in chart.rows][2:4] == ["02:00 UTC+02:00", "02:00 UTC+01:00"]
+
+
+def test_a_day_of_25_hours_is_that_much_wider() -> None:
+    days = [datetime(2026, 10, 24 + number, tzinfo=BERLIN) for number in range(3)]
+    chart = charts.time_series("x", days, [charts.Series("a", [1.0] * 3)])
+    assert [hit.centre for hit in chart.hits] == [0, round(100 * 24 / 49, 3), 100]
+
+
 @given(st.lists(st.none() | FINITE, min_size=1, max_size=40))
 def test_every_point_lies_inside_the_plot_and_gaps_break_the_line(values: list[float | None]) -> None:
     chart = charts.time_series("x", times(len(values)), [charts.Series("a", values)])
@@ -110,7 +149,7 @@ def test_the_table_behind_a_chart_has_its_exact_values() -> None:
     chart = charts.time_series("Latency", times(2), series, text=lambda value: f"{value} ms")
 
     assert chart.columns == ("Time", "p50", "p95")
-    assert [row.label for row in chart.rows] == ["2026-01-05 09:30", "2026-01-05 09:31"]
+    assert [row.label for row in chart.rows] == ["2026-01-05 09:30 UTC", "2026-01-05 09:31 UTC"]
     assert [row.cells for row in chart.rows] == [("1.5 ms", "2.0 ms"), (ABSENT, "4.25 ms")]
 
 

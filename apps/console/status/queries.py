@@ -124,7 +124,7 @@ def _day(now: datetime) -> dict[str, list[Slot]]:
 def _month(now: datetime) -> dict[str, list[Slot]]:
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     starts = [today - timedelta(days=n) for n in reversed(range(DAYS))]
-    rows = ProbeHour.objects.filter(hour__gte=starts[0]).values("component", start=TruncDay("hour"))
+    rows = ProbeHour.objects.filter(hour__gte=starts[0]).values("component", start=TruncDay("hour", tzinfo=UTC))
     return _slots(starts, rows.annotate(probes=Sum("probe_count"), ok=Sum("ok_count")))
 
 

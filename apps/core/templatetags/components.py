@@ -10,7 +10,7 @@ import base64
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import qrcode
@@ -20,6 +20,7 @@ from django.forms.utils import flatatt
 from django.template.base import NodeList, Parser, Token
 from django.template.context import Context
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from qrcode.image.svg import SvgPathImage
 
@@ -491,14 +492,13 @@ def uptime_strip(
 ) -> dict[str, Any]:
     """How much of each stretch of time something worked, and of all of it.
 
-    A slot has `start` and `share`, which is None where nobody looked.
+    A slot has `start` and `share`, which is None where nobody looked. Its days are UTC's, the same for everybody.
     """
-    form = "%Y-%m-%d" if by_day else "%H:%M"
     bars = [
         {
             "left": index * UPTIME_STEP,
             "level": _uptime_level(slot.share),
-            "title": f"{slot.start:{form}}: {_uptime_text(slot.share)}",
+            "title": f"{_day(slot.start) if by_day else _clock(slot.start)}: {_uptime_text(slot.share)}",
         }
         for index, slot in enumerate(slots)
     ]
@@ -510,6 +510,15 @@ def uptime_strip(
         "first": f"{period} ago",
         "last": "today" if by_day else "now",
     }
+
+
+def _day(start: datetime) -> str:
+    return f"{formatting.format_day(start.astimezone(UTC))} UTC"
+
+
+def _clock(start: datetime) -> str:
+    local = timezone.localtime(start)
+    return f"{formatting.format_clock(local)} {formatting.format_offset(local)}"
 
 
 def _uptime_level(share: float | None) -> str:
