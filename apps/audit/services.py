@@ -11,6 +11,7 @@ from apps.core import live, tenancy
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
 from apps.core.masking import masked
+from apps.organizations.errors import ActingReadOnly
 from apps.organizations.models import Organization
 
 EXPIRY_BATCH = 5_000
@@ -55,6 +56,13 @@ def set_retention(organization: Organization, days: int, *, by: Actor, confirmed
         organization.save(update_fields=list(changes))
         record(by, "audit.retention_changed", organization, changes)
     return organization
+
+
+def note_export(organization: Organization, kind: str, filters: dict[str, str], *, by: Actor) -> None:
+    """Tell that somebody takes a copy along. Raises `ActingReadOnly`: who looks as another takes nothing with them."""
+    if by.operator_id:
+        raise ActingReadOnly(person=by.label)
+    record(by, "audit.exported", organization, {"format": kind, **filters})
 
 
 def expire_trail() -> int:
