@@ -39,6 +39,11 @@ class Active:
     value: str
 
 
+def named(given: Mapping[str, str]) -> dict[str, str]:
+    """The filters of `given` that are on."""
+    return {name: given[name] for name in LABELS if given.get(name)}
+
+
 def settled(given: QueryDict) -> QueryDict:
     """`given` as an address to share: without what is empty, and with moments that no time zone changes."""
     kept = given.copy()
@@ -68,7 +73,7 @@ def active(given: Mapping[str, str], rows: Iterable[AuditEntry], actors: Iterabl
     for row in rows:
         names |= {str(row.actor_id): row.actor_label, str(row.subject_id): row.subject_label}
         names |= {str(row.operator_id): row.operator_label}
-    return [Active(name, label, _told(name, given[name], names)) for name, label in LABELS.items() if given.get(name)]
+    return [Active(name, LABELS[name], _told(name, value, names)) for name, value in named(given).items()]
 
 
 def _told(name: str, value: str, names: Mapping[str, str]) -> str:

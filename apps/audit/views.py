@@ -59,12 +59,13 @@ def entry_detail(request: Request, entry_id: UUID) -> HttpResponse:
     return render(request, "audit/entry_detail.html", context)
 
 
-@http.page("audit.read", methods=["GET", "HEAD"])
+@http.page("audit.read", methods=["GET"])
 def entry_export(request: Request) -> HttpResponseBase:
     """The filtered trail as CSV that is safe to open in a spreadsheet, or as one JSON object a line."""
     kind = request.GET.get("as", "csv")
     if kind not in exports.FORMATS:
         raise NotFound
+    services.note_export(request.organization, kind, active.named(request.GET), by=request.actor)
     return exports.download(queries.filtered(request.GET, timezone.now()), kind)
 
 

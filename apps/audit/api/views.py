@@ -6,7 +6,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.audit import exports, queries, services
+from apps.audit import active, exports, queries, services
 from apps.audit.api.serializers import (
     AuditEntrySerializer,
     ExportSerializer,
@@ -38,7 +38,9 @@ class AuditApi(ModelApi):
         """All that the filters leave, as one file."""
         form = ExportSerializer(data=request.query_params)
         form.is_valid(raise_exception=True)
-        return exports.download(self.filter_queryset(self.get_queryset()), form.validated_data["as"])
+        entries, kind = self.filter_queryset(self.get_queryset()), form.validated_data["as"]
+        services.note_export(self.organization, kind, active.named(request.query_params), by=self.actor)
+        return exports.download(entries, kind)
 
     @extend_schema(responses=RetentionSerializer, filters=False)
     @action(detail=False, pagination_class=None)
