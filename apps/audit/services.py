@@ -58,11 +58,11 @@ def set_retention(organization: Organization, days: int, *, by: Actor, confirmed
     return organization
 
 
-def note_export(organization: Organization, kind: str, filters: dict[str, str], *, by: Actor) -> None:
+def note_export(organization: Organization, kind: str, filters: dict[str, str], *, by: Actor) -> AuditEntry:
     """Tell that somebody takes a copy along. Raises `ActingReadOnly`: who looks as another takes nothing with them."""
     if by.operator_id:
         raise ActingReadOnly(person=by.label)
-    record(by, "audit.exported", organization, {"format": kind, **filters})
+    return record(by, "audit.exported", organization, {"format": kind, **filters})
 
 
 def expire_trail() -> int:
