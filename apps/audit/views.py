@@ -65,8 +65,8 @@ def entry_export(request: Request) -> HttpResponseBase:
     kind = request.GET.get("as", "csv")
     if kind not in exports.FORMATS:
         raise NotFound
-    services.note_export(request.organization, kind, active.named(request.GET), by=request.actor)
-    return exports.download(queries.filtered(request.GET, timezone.now()), kind)
+    line = services.note_export(request.organization, kind, active.named(request.GET), by=request.actor)
+    return exports.download(queries.filtered(request.GET, timezone.now()).filter(id__lt=line.pk), kind)
 
 
 @http.page("audit.read", post="audit.write")

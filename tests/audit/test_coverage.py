@@ -57,7 +57,7 @@ def _with_stopped_deployment(rows: Rows, by: Actor) -> Rows:
 
 def _with_second_owner(rows: Rows, by: Actor) -> Rows:
     Membership.objects.filter(pk=rows["membership_id"].pk).update(role="owner")
-    return rows
+    return {**rows, "own": rows["token_id"].membership}
 
 
 def _with_disabled_endpoint(rows: Rows, by: Actor) -> Rows:

@@ -39,8 +39,8 @@ class AuditApi(ModelApi):
         form = ExportSerializer(data=request.query_params)
         form.is_valid(raise_exception=True)
         entries, kind = self.filter_queryset(self.get_queryset()), form.validated_data["as"]
-        services.note_export(self.organization, kind, active.named(request.query_params), by=self.actor)
-        return exports.download(entries, kind)
+        line = services.note_export(self.organization, kind, active.named(request.query_params), by=self.actor)
+        return exports.download(entries.filter(id__lt=line.pk), kind)
 
     @extend_schema(responses=RetentionSerializer, filters=False)
     @action(detail=False, pagination_class=None)
