@@ -8,8 +8,7 @@ from django.utils import timezone
 
 from apps.audit import active, search
 from apps.audit.queries import Choices, Retention
-
-TYPED = "%Y-%m-%dT%H:%M:%S"
+from apps.core.formatting import format_count, format_typed
 
 
 def _moment(label: str) -> forms.DateTimeField:
@@ -27,7 +26,7 @@ class RetentionForm(forms.Form):
     def __init__(self, *args: Any, retention: Retention, **kwargs: Any) -> None:
         super().__init__(*args, initial={"days": retention.days}, **kwargs)
         self.retention = retention
-        bounds = f"{retention.shortest:,} to {retention.longest:,}"
+        bounds = f"{format_count(retention.shortest)} to {format_count(retention.longest)}"
         self.fields["days"].help_text = f"Days, {bounds}. What is older goes during the next night."
 
     def clean(self) -> dict[str, Any]:
@@ -77,7 +76,7 @@ class TrailForm(forms.Form):
 
 def _typed(name: str, value: str) -> str:
     moment = active.moment_of(value) if name in active.MOMENTS else None
-    return timezone.localtime(moment).strftime(TYPED) if moment else value
+    return format_typed(timezone.localtime(moment)) if moment else value
 
 
 def _values(option: Any) -> list[str]:

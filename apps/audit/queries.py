@@ -11,12 +11,14 @@ from uuid import UUID
 
 from django.apps import apps
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from apps.audit import moments
 from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEntry
 from apps.core import http, time_ranges
 from apps.core.errors import NotFound
+from apps.core.formatting import format_count
 from apps.organizations.models import Organization
 
 # What can be chosen is counted in the newest entries only, so that a page costs the same however long the trail is.
@@ -81,7 +83,7 @@ class Retention:
     def words(self) -> str:
         """As people say it: years where they are whole."""
         years, rest = divmod(self.days, 365)
-        return f"{years} year{'s' if years > 1 else ''}" if years and not rest else f"{self.days:,} days"
+        return f"{years} year{'s' if years > 1 else ''}" if years and not rest else f"{format_count(self.days)} days"
 
 
 def retention_of(organization: Organization) -> Retention:
@@ -104,7 +106,7 @@ def filtered(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:
 def in_range(given: Mapping[str, str], now: datetime) -> QuerySet[AuditEntry]:
     time_range = time_ranges.RANGES.get(given.get("range", ""))
     entries: QuerySet[AuditEntry] = AuditEntry.objects.all()
-    return moments.since(entries, time_range.start(now)) if time_range else entries
+    return moments.since(entries, time_range.start(timezone.localtime(now))) if time_range else entries
 
 
 def newest_id(rows: Sequence[AuditEntry], now: datetime) -> UUID:
@@ -147,7 +149,7 @@ def _area(action: str) -> str:
 
 def _options(counts: Counter[str], labels: Mapping[str, str]) -> Options:
     most: Iterable[tuple[str, int]] = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [(value, f"{labels.get(value, value)} ({count:,})") for value, count in most]
+    return [(value, f"{labels.get(value, value)} ({format_count(count)})") for value, count in most]
 
 
 def subject_url(entry: AuditEntry, organization: Any) -> str:

@@ -10,6 +10,7 @@ from apps.audit.models import AuditEntry
 from apps.core import live, tenancy
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
+from apps.core.formatting import format_count
 from apps.core.masking import masked
 from apps.organizations.errors import ActingReadOnly
 from apps.organizations.models import Organization
@@ -51,7 +52,7 @@ def set_retention(organization: Organization, days: int, *, by: Actor, confirmed
     if not bounds.shortest <= days <= bounds.longest:
         raise errors.RetentionOutOfBounds(field="days", shortest=bounds.shortest, longest=bounds.longest)
     if not confirmed and days < bounds.days and (count := queries.count_older(days, timezone.now())):
-        raise errors.RetentionRemoves(field="days", count=f"{count:,}", days=days)
+        raise errors.RetentionRemoves(field="days", count=format_count(count), days=days)
     if changes := apply_changes(organization, {"audit_retention_days": days}):
         organization.save(update_fields=list(changes))
         record(by, "audit.retention_changed", organization, changes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from apps.core.formatting import format_time
+
 
 class ProbeResult(models.Model):
     """One look at one component at one tick; two probing processes count as one. Kept for two days."""
@@ -33,4 +35,4 @@ class ProbeHour(models.Model):
         constraints = [models.UniqueConstraint(fields=["component", "hour"], name="console_probe_hour_once")]
 
     def __str__(self) -> str:
-        return f"{self.component} {self.hour:%Y-%m-%d %H}"
+        return f"{self.component} {format_time(self.hour, seconds=False)}"

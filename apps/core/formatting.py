@@ -159,9 +159,14 @@ def format_sentence(at: datetime) -> str:
     return f"{at.day} {at:%B %Y}, {format_clock(at)} {named}"
 
 
+def format_typed(at: datetime) -> str:
+    """The value of an input of type `datetime-local`: "2025-03-01T14:00:00"."""
+    return f"{at:%Y-%m-%dT%H:%M:%S}"
+
+
 def format_iso(at: datetime) -> str:
     """RFC 3339 in UTC, as the API says it: "2025-03-01T13:00:00Z"."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{format_typed(at.astimezone(UTC))}Z"
 
 
 def _rounded(number: float | Decimal, decimals: int) -> Decimal:

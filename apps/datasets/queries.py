@@ -77,7 +77,8 @@ def _cells(row: list[Any], columns: list[ShownColumn]) -> list[tuple[str | None,
 def rows_note(version: DatasetVersion, page: Page) -> str:
     if not page.rows:
         return ""
-    return f"Rows {page.rows[0][0]:,} to {page.rows[-1][0]:,} of {version.row_count:,}"
+    first, last, all_rows = map(format_count, (page.rows[0][0], page.rows[-1][0], version.row_count))
+    return f"Rows {first} to {last} of {all_rows}"
 
 
 def shown_columns(version: DatasetVersion, limit: int = COLUMNS_SHOWN) -> list[ShownColumn]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from apps.core.formatting import format_count
 from apps.datasets.models import DatasetVersion
 from apps.organizations.forms.projects import ProjectField
 from apps.registry.enums import TaskName
@@ -13,7 +14,7 @@ from apps.training.enums import MAX_FOLDS, MIN_FOLDS, Candidate
 
 class VersionField(forms.ModelChoiceField):
     def label_from_instance(self, version: DatasetVersion) -> str:
-        return f"{version.dataset.name} v{version.number} ({version.row_count:,} rows)"
+        return f"{version.dataset.name} v{version.number} ({format_count(version.row_count)} rows)"
 
 
 class RunForm(forms.Form):

@@ -7,7 +7,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 
-from apps.core import http, paging, time_ranges
+from apps.core import formatting, http, paging, time_ranges
 from apps.core.downloads import Download
 from apps.core.http import Request
 from apps.usage import exports, queries
@@ -37,4 +37,5 @@ def usage_export(request: Request) -> HttpResponseBase:
     now = timezone.localtime()
     time_range = time_ranges.named(request.GET.get("range", ""), time_ranges.WEEK)
     file = exports.csv_file(queries.filtered(request.GET, time_range, now))
-    return Download(file, as_attachment=True, filename=f"usage-{now:%Y-%m-%d}.csv", content_type="text/csv")
+    name = f"usage-{formatting.format_day(now)}.csv"
+    return Download(file, as_attachment=True, filename=name, content_type="text/csv")

@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet
 
 from apps.console.tenants import figures, links
 from apps.core import charts
-from apps.core.formatting import format_count
+from apps.core.formatting import format_count, format_day_of_month
 from apps.core.postgres.aggregates import TimeStep
 from apps.jobs.models import Job
 from apps.logs.models import CallRecord
@@ -96,7 +96,7 @@ def _calls(organization: Organization, now: datetime) -> Calls:
     failed = Count("id", filter=Q(status__gte=figures.FAILED_CALL))
     by_day = rows.values(day=TimeStep(figures.DAY, "occurred_at")).annotate(calls=Count("id"), failed=failed)
     found = {row["day"]: (row["calls"], row["failed"]) for row in by_day}
-    items = [(f"{day.day} {day:%b}", *found.get(day, (0, 0))) for day in days]
+    items = [(format_day_of_month(day), *found.get(day, (0, 0))) for day in days]
     bars = [(label, float(calls)) for label, calls, _ in items]
     chart = charts.bar_chart("Calls by day", bars, value_name="Calls", text=format_count, height=HEIGHT)
     return Calls([Day(*item, bar) for item, bar in zip(items, chart.bars, strict=True)], chart)

@@ -529,7 +529,7 @@ def _uptime_level(share: float | None) -> str:
 
 def _uptime_text(share: float | None) -> str:
     """Rounded down: what failed once was not up all the time."""
-    return "not probed" if share is None else f"{math.floor(share * 10_000) / 100:g}% up"
+    return "not probed" if share is None else f"{formatting.format_significant(math.floor(share * 10_000) / 100)}% up"
 
 
 # Charts

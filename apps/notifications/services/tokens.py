@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from apps.audit import services as audit
 from apps.audit.models import AuditEntry
 from apps.core.actors import SYSTEM
+from apps.core.formatting import format_day
 from apps.notifications.services.notify import notify
 from apps.organizations import queries as organizations
 from apps.organizations.models import ApiToken, Membership
@@ -40,7 +41,7 @@ def _told_of(tokens: Iterable[ApiToken]) -> set[tuple[UUID, str]]:
 
 
 def _tell(token: ApiToken) -> None:
-    data = {"name": token.name, "expires_at": _end_of(token), "day": f"{token.expires_at:%Y-%m-%d}"}
+    data = {"name": token.name, "expires_at": _end_of(token), "day": format_day(token.expires_at)}
     notify("token.expiring", token, data, to=_people_of(token))
     audit.record(SYSTEM, TOLD, token, {"name": token.name, "expires_at": _end_of(token)})
 
