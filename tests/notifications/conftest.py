@@ -54,3 +54,8 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
         monkeypatch.setattr(clock, "ahead", clock.ahead + span)
 
     return passed
+
+
+@pytest.fixture
+def by_hand(in_acme: Any, actor: Actor) -> WebhookEndpoint:
+    return services.create_endpoint("https://hooks.example.com/a", by=actor)

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context
 
-from apps.notifications.models import Delivery
-from apps.notifications.webhooks import dispatch
+from apps.core.actors import Actor
+from apps.notifications.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from apps.notifications.services import webhooks as services
+from apps.notifications.webhooks import clock, dispatch
+from apps.notifications.webhooks.enums import DeliveryStatus
 from workers.supervisor import programs
 from workers.supervisor.state import ROOT
 
@@ -38,3 +41,13 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+def failed(endpoint: WebhookEndpoint, actor: Actor) -> Delivery:
+    """A delivery that was tried once and given up."""
+    delivery = services.send_test(endpoint, by=actor)
+    DeliveryAttempt.objects.create(
+        delivery=delivery, number=1, url=endpoint.url, started_at=clock.now(), finished_at=clock.now(), error="refused"
+    )
+    Delivery.objects.filter(pk=delivery.pk).update(status=DeliveryStatus.FAILED, attempt=1, finished_at=clock.now())
+    return delivery
