@@ -12,7 +12,7 @@ from apps.audit.models import AuditEntry
 from apps.core.actors import Actor
 from tests.organizations.test_acting import console, look, operator  # noqa: F401 - fixtures
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "console"])
 
 EXPORT = "/o/acme/trail/export/"
 
