@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.template import Engine, Template, engines
-from django.template.base import Parser
+from django.template.base import Parser, TokenType
 from django.utils import formats, translation
 
 from config.environment import ROOT
@@ -46,7 +46,8 @@ def raw_pieces_of(text: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return find(self, name)
 
     def parsed(self: Parser, until: Any = None) -> Any:
-        tags = [token.contents.split()[0] for token in self.tokens if token.token_type.name == "BLOCK"]
+        tokens: list[Any] = self.tokens
+        tags = [token.contents.split()[0] for token in tokens if token.token_type == TokenType.BLOCK]
         met.update(f"{{% {tag} %}}" for tag in tags if tag in RAW_TAGS)
         return parse(self, until)
 

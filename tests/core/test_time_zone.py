@@ -121,7 +121,7 @@ class TestMails:
 
 def invitation_to(address: str) -> str:
     context = {"invitation": {"expires_at": AT}}
-    return mail.render("organizations/email/invitation", address, context, time_zone="Europe/Rome").body
+    return str(mail.render("organizations/email/invitation", address, context, time_zone="Europe/Rome").body)
 
 
 class TestChoosing:

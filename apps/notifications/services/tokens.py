@@ -41,7 +41,7 @@ def _told_of(tokens: Iterable[ApiToken]) -> set[tuple[UUID, str]]:
 
 
 def _tell(token: ApiToken) -> None:
-    data = {"name": token.name, "expires_at": _end_of(token), "day": format_day(token.expires_at)}
+    data = {"name": token.name, "expires_at": _end_of(token), "day": _day_of(token)}
     notify("token.expiring", token, data, to=_people_of(token))
     audit.record(SYSTEM, TOLD, token, {"name": token.name, "expires_at": _end_of(token)})
 
@@ -52,6 +52,10 @@ def _people_of(token: ApiToken) -> list[UUID]:
         return [person.pk]
     in_charge = Membership.objects.filter(role__in=TABLE["organization_tokens.write"])
     return list(in_charge.values_list("user_id", flat=True))
+
+
+def _day_of(token: ApiToken) -> str:
+    return format_day(token.expires_at) if token.expires_at else ""
 
 
 def _end_of(token: ApiToken) -> str:
