@@ -31,6 +31,16 @@ ATTACKS = (
     "INSERT INTO audit_auditentry SELECT * FROM audit_auditentry ON CONFLICT (id) DO UPDATE SET action = 'x'",
     "ALTER TABLE audit_auditentry DISABLE TRIGGER audit_append_only",
     "DROP TRIGGER audit_append_only ON audit_auditentry",
+    "ALTER TABLE audit_auditentry DISABLE TRIGGER ALL",
+    "SET session_replication_role = 'replica'",
+    "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    "DROP FUNCTION audit_refuse() CASCADE",
+    "ALTER TABLE audit_auditentry NO FORCE ROW LEVEL SECURITY",
+    "DROP TABLE audit_auditentry",
+    "CREATE RULE forget AS ON INSERT TO audit_auditentry DO INSTEAD NOTHING",
+    "CREATE TRIGGER forget BEFORE INSERT ON audit_auditentry EXECUTE FUNCTION audit_refuse()",
+    "LOCK TABLE audit_auditentry IN ACCESS EXCLUSIVE MODE",
+    "SET ROLE owner",
 )
 
 
