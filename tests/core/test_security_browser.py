@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from apps.accounts.models import User
 from apps.core.actors import Actor
 from apps.core.admin import ConsoleAdmin
+from tests import looking
 from tests.architecture.doors import PAGES, address
 from tests.browsing import open_page, sign_in
 from tests.factories import world
@@ -37,6 +38,7 @@ class Visitor:
     def __init__(self, browser: Browser, url: str, user: Any = None) -> None:
         self.url = url
         self.complaints: list[tuple[str, str]] = []
+        self.faults: list[str] = []
         self.page: Page = open_page(browser, "about:blank")
         self.page.on("console", lambda message: self._hear(message.type, message.text))
         self.page.on("pageerror", lambda error: self._hear("error", str(error)))
@@ -58,6 +60,12 @@ class Visitor:
         assert "content-security-policy" in response.headers, path
         self.page.wait_for_load_state("networkidle")
 
+    def look(self, path: str) -> None:
+        """Open a page and judge what is seen of it; a fragment is judged where it stands."""
+        self.open(path)
+        if self.page.locator("html[lang]").count():
+            self.faults += looking.faults(self.page)
+
 
 def own_pages() -> list[str]:
     """The pages of a person's own account that need no id."""
@@ -78,7 +86,7 @@ def _plain(resolver: Any, prefix: str) -> Iterator[str]:
             yield path
 
 
-def test_s9_the_policy_refuses_nothing_that_our_pages_need(
+def test_s9_every_page_keeps_to_its_policy_and_is_accessible_in_both_themes_zoomed_and_on_a_phone(
     browser: Browser, live_server: Any, acme: Any, actor: Actor, owner: Any
 ) -> None:
     rows = world.build(acme, actor)
@@ -89,11 +97,30 @@ def test_s9_the_policy_refuses_nothing_that_our_pages_need(
     for path in [*paths, *own_pages()]:
         # A browser shows nothing of what is only posted to, or saved.
         if not any(word in path for word in DOWNLOADS) and as_owner.get(path).status_code != 405:
-            visitor.open(path)
+            visitor.look(path)
     stranger = Visitor(browser, live_server.url)
     for path in ANYBODY:
-        stranger.open(path)
+        stranger.look(path)
     assert visitor.complaints + stranger.complaints == []
+    assert visitor.faults + stranger.faults == []
+
+
+def test_what_is_hard_to_see_or_to_hit_is_found(browser: Browser) -> None:
+    page = open_page(browser, "about:blank")
+    page.set_content(
+        """<!DOCTYPE html><html lang="en"><title>Poor</title><meta name="viewport" content="width=device-width">
+        <style>:root { color-scheme: light dark; background: light-dark(#fff, #222) }
+        i { color: light-dark(#000, #333) }
+        div { width: 500px } button { width: 12px; height: 12px; padding: 0; border: 0 }</style>
+        <main><h1>Poor</h1><i>dark on dark</i><img src="data:,">
+        <div><button aria-label="a"></button><button aria-label="b"></button></div></main>"""
+    )
+    found = "\n".join(looking.faults(page))
+    page.context.close()
+
+    for fault in ("light, 1280 px: image-alt", "dark, 1280 px: color-contrast i", "360 px: target-size", "at 360 px:"):
+        assert fault in found, found
+    assert "at 640 px" not in found
 
 
 def test_s9_the_operators_console_works_under_its_policy(
