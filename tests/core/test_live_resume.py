@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import uvicorn
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.test import Client
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations import services
-from config.asgi import application
 from tests.browsing import signed_in
+from tests.core.web_server import WebServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 INVITED = 12
 
 
-class Served(ASGIStaticFilesHandler):
-    """The product, with the static files of the source tree."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and self._should_handle(scope["path"]):
-            await super().__call__(scope, receive, send)
-        else:
-            await self.application(scope, receive, send)
-
-
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A server that speaks HTTP and WebSocket; what it has open ends with it."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(Served(cast("Any", application)), lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
-    thread.start()
-    yield f"http://localhost:{listening.getsockname()[1]}"
-    server.should_exit = server.force_exit = True
-    thread.join(timeout=30)
+    server = WebServer()
+    yield server.url
+    server.stop()
 
 
 def members_page(browser: Browser, url: str, client: Client, sockets: list[WebSocketRoute]) -> Page:
