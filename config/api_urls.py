@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts.api.urls import paths as sign_in_paths
 from apps.audit.api.views import AuditApi
+from apps.console.data_rights.api import DataExportsApi, DeletionApi
 from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
 from apps.jobs.api.urls import routes as jobs
@@ -33,6 +34,7 @@ router.register("invitations", InvitationApi)
 router.register("projects", ProjectApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
+router.register("organization/exports", DataExportsApi)
 for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage, *notifications]:
     router.register(prefix, view)
 
@@ -43,6 +45,11 @@ urlpatterns = [
     path("organization/", OrganizationApi.as_view(), name="organization"),
     path("organization/transfer/", OwnershipApi.as_view({"post": "transfer"}), name="organization-transfer"),
     path("organization/leave/", OwnershipApi.as_view({"post": "leave"}), name="organization-leave"),
+    path(
+        "organization/deletion/",
+        DeletionApi.as_view({"post": "ask", "delete": "cancel"}),
+        name="organization-deletion",
+    ),
     path("roles/", RoleApi.as_view(), name="roles"),
     *usage_paths,
     *notification_paths,

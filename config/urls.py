@@ -37,6 +37,7 @@ account_pages = [
 
 organization_pages = [
     path("settings/", include("apps.organizations.urls")),
+    path("settings/data/", include("apps.console.data_rights.urls")),
     path("trail/", include("apps.audit.urls")),
     path("notifications/", include("apps.notifications.urls")),
     path("data/", include("apps.datasets.urls")),

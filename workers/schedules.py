@@ -11,6 +11,8 @@ def schedules(settings: Any) -> dict[str, dict[str, Any]]:
         "deliver-webhooks": every(1.0, "notifications.deliver_webhooks"),
         "tend-signing": every(3600.0, "accounts.tend_signing"),
         "forget-old-answers": every(3600.0, "console.forget_old_answers"),
+        "remove-expired-exports": every(3600.0, "console.remove_expired_exports"),
+        "erase-due-organizations": every(3600.0, "console.erase_due_organizations"),
         "expire-trails": every(86400.0, "audit.expire_trails"),
         "forget-old-notifications": every(86400.0, "notifications.forget_old"),
         "tell-of-expiring-tokens": every(3600.0, "notifications.tell_of_expiring_tokens"),

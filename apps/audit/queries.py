@@ -43,6 +43,7 @@ class Page:
 # The apps of most subjects stand above this one, so they are known here by name.
 PAGES = {
     "apitoken": Page("organizations.ApiToken", "organizations:token-detail"),
+    "dataexport": Page("console.DataExport", "data_rights:data", is_own=False),
     "dataset": Page("datasets.Dataset", "datasets:dataset-detail"),
     "deployment": Page("deployments.Deployment", "deployments:deployment-detail"),
     "invitation": Page("organizations.Invitation", "organizations:member-list", is_own=False),

@@ -1,6 +1,7 @@
 """What the console composes of several apps registers itself here."""
 
+from apps.console.data_rights.admin import ClosedOrganizationAdmin, ErasureReceiptAdmin
 from apps.console.flags.admin import FeatureFlagAdmin
 from apps.console.tenants.admin import TenantAdmin
 
-__all__ = ["FeatureFlagAdmin", "TenantAdmin"]
+__all__ = ["ClosedOrganizationAdmin", "ErasureReceiptAdmin", "FeatureFlagAdmin", "TenantAdmin"]

@@ -20,6 +20,13 @@ def build_sample_project(job: RunningJob) -> dict[str, Any]:
     return building.build_as(UUID(job.input["user_id"]), job.progress)
 
 
+@kinds.kind("organization.export", queue="data", time_limit_s=6 * 3600, max_attempts=3, tells_its_own_end=True)
+def make_export(job: RunningJob) -> None:
+    from apps.console.data_rights import exports
+
+    exports.make_export(job)
+
+
 @shared_task(name="console.echo")
 def echo(nonce: str) -> None:
     """Tell the prober that a worker took this."""
@@ -62,3 +69,33 @@ def forget_answers_of_tenant() -> None:
     from apps.organizations import idempotency
 
     idempotency.forget_old()
+
+
+@shared_task(name="console.remove_expired_exports")
+def remove_expired_exports() -> None:
+    from apps.organizations.each import queue_for_each
+
+    queue_for_each(remove_expired_exports_of_tenant)
+
+
+@shared_task(name="console.remove_expired_exports_of_tenant", base=TenantTask)
+def remove_expired_exports_of_tenant() -> None:
+    from apps.console.data_rights import exports
+
+    exports.remove_expired()
+
+
+@shared_task(name="console.erase_due_organizations")
+def erase_due_organizations() -> None:
+    """One task for each, so that none waits for another's."""
+    from apps.console.data_rights import erasure
+
+    for organization_id in erasure.due():
+        erase_organization.delay(str(organization_id))
+
+
+@shared_task(name="console.erase_organization", queue="errands")
+def erase_organization(organization_id: str) -> None:
+    from apps.console.data_rights import erasure
+
+    erasure.erase(UUID(organization_id))

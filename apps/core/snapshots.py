@@ -23,6 +23,7 @@ from apps.core import tenancy
 KEY = "snapshot:{organization_id}"
 INDEX = "snapshots"
 CHANNEL = "snapshots"
+ERASED = "snapshots:erased"  # ids of organizations of which the data plane forgets everything
 
 log = structlog.get_logger(__name__)
 _sections: dict[str, str] = {}
@@ -64,6 +65,20 @@ def _store(client: redis.Redis, key: str, organization_id: UUID, body: dict[str,
         pipe.sadd(INDEX, str(organization_id))
         pipe.publish(CHANNEL, str(organization_id))
         pipe.execute()
+
+
+def forget(*organization_ids: UUID) -> None:
+    """Take away what is published of organizations that are no more, in the data plane too, from memory and disk."""
+    client = _client()
+    for organization_id in organization_ids:
+        key = KEY.format(organization_id=organization_id)
+        # Whoever compiled it before its rows went has stored it once the lock is ours.
+        with client.lock(f"{key}:lock", timeout=10), client.pipeline(transaction=True) as pipe:
+            pipe.delete(key)
+            pipe.srem(INDEX, str(organization_id))
+            pipe.sadd(ERASED, str(organization_id))
+            pipe.publish(CHANNEL, str(organization_id))
+            pipe.execute()
 
 
 def missing(organization_ids: Iterable[UUID]) -> list[UUID]:

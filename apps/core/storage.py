@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,11 @@ class FileTooLarge(DomainError):
 
 class Stored(NamedTuple):
     sha256: str
+    size_bytes: int
+
+
+class StoredFile(NamedTuple):
+    path: str
     size_bytes: int
 
 
@@ -97,6 +103,28 @@ def delete(path: str) -> None:
         else:
             _bucket().Object(path).delete()
             _cached(path).unlink(missing_ok=True)
+
+
+def stored_files(*parts: str) -> Iterator[StoredFile]:
+    """Every file of the current organization, below `parts` if given; of interrupted writes too."""
+    prefix = tenant_path(*parts) if parts else str(current_tenant_id())
+    with unavailable_when_failing():
+        if folder := _folder():
+            for path in sorted((folder / prefix).rglob("*")):
+                if path.is_file():
+                    yield StoredFile(str(path.relative_to(folder)), path.stat().st_size)
+        else:
+            for found in _bucket().objects.filter(Prefix=f"{prefix}/"):
+                yield StoredFile(found.key, found.size)
+
+
+def delete_everything() -> None:
+    """Remove every file of the current organization, and its folder; what is removed already stays so."""
+    for file in stored_files():
+        delete(file.path)
+    if folder := _folder():
+        with unavailable_when_failing():
+            shutil.rmtree(folder / str(current_tenant_id()), ignore_errors=True)
 
 
 class Measured:

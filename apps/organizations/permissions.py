@@ -24,8 +24,8 @@ AREAS = {
 }
 
 ROLES = {
-    Role.OWNER: "Everything, also handing the organization over and how long its trail is kept.",
-    Role.ADMIN: "Everything but handing the organization over and how long its trail is kept.",
+    Role.OWNER: "Everything, also handing the organization over, deleting it, and how long its trail is kept.",
+    Role.ADMIN: "Everything but handing the organization over, deleting it, and how long its trail is kept.",
     Role.DEVELOPER: "Builds: data, training, models, deployments and own tokens.",
     Role.ANALYST: "Reads what others built, and changes nothing.",
     Role.BILLING: "Sees usage and its cost, and nothing of the data.",
@@ -42,6 +42,8 @@ TABLE: dict[str, frozenset[Role]] = {
     "organization.write": MANAGERS,
     "organization.transfer": OWNERS,
     "organization.leave": EVERYBODY,
+    "organization.export": MANAGERS,
+    "organization.delete": OWNERS,
     "members.read": EVERYBODY,
     "members.write": MANAGERS,
     "projects.read": READERS,

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from apps.organizations.enums import Role
 from apps.organizations.permissions import AREAS, ROLES, TABLE
 
-VERBS = {"read": "see", "write": "change", "create": "ask for", "transfer": "hand over", "leave": "leave"}
+VERBS = {
+    "read": "see",
+    "write": "change",
+    "create": "ask for",
+    "transfer": "hand over",
+    "leave": "leave",
+    "export": "export",
+    "delete": "delete",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ ROW_OF_AREA = {
     "webhook-deliveries": "delivery_id",
     "usage": "event_id",
     "audit": "entry_id",
+    "organization": "export_id",
 }
 
 

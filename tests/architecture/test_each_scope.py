@@ -46,6 +46,12 @@ AREA_OF_PATH = {
 OTHER_SCOPES = {
     "post /api/v1/organization/transfer/": "organization.transfer",
     "post /api/v1/organization/leave/": "organization.leave",
+    "get /api/v1/organization/exports/": "organization.export",
+    "post /api/v1/organization/exports/": "organization.export",
+    "get /api/v1/organization/exports/{id}/": "organization.export",
+    "get /api/v1/organization/exports/{id}/file/": "organization.export",
+    "post /api/v1/organization/deletion/": "organization.delete",
+    "delete /api/v1/organization/deletion/": "organization.delete",
 }
 MINE = "/api/v1/organizations/"
 DOORS = [(path, method) for path, method, _ in OPERATIONS]

@@ -48,6 +48,7 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
         "is_on": False,
     },
     ("patch", "/api/v1/organization/"): lambda rows: {"name": "new"},
+    ("post", "/api/v1/organization/deletion/"): lambda rows: {"confirmation": "Acme"},
     ("post", "/api/v1/organization/transfer/"): lambda rows: {"member": str(rows["other_member"].pk)},
     ("post", "/api/v1/projects/"): lambda rows: {"name": "new"},
     ("patch", "/api/v1/projects/{id}/"): lambda rows: {"name": "new"},

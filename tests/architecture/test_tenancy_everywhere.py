@@ -24,6 +24,8 @@ GLOBAL_MODELS = {
     "accounts.Session",
     "accounts.SigningKey",
     "accounts.User",
+    "console.ClosedOrganization",
+    "console.ErasureReceipt",
     "console.ProbeHour",
     "console.ProbeResult",
     "organizations.FeatureFlag",

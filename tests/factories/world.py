@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from apps.audit.models import AuditEntry
+from apps.console.models import DataExport, StoppedDeployment
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.deployments.models import Deployment, Replica
@@ -63,6 +64,8 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         notification = Notification.objects.create(
             user_id=actor.user_id, event="job.failed", title=f"{mark}-run failed", text=mark, subject_id=job.pk
         )
+        export = DataExport.objects.create(job=job)
+        StoppedDeployment.objects.create(deployment=deployment)
         event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
     return {
         "dataset_id": dataset,
@@ -83,6 +86,7 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         "delivery_id": delivery,
         "event_id": event,
         "entry_id": entry,
+        "export_id": export,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from apps.core.edge import Snapshot
 
 INDEX = "snapshots"
 CHANNEL = "snapshots"
+ERASED = "snapshots:erased"
 CHUNK = 100
 POLL_INTERVAL_S = 10.0
 RECONNECT_INTERVAL_S = 0.5
@@ -31,7 +32,7 @@ class SnapshotReader:
 
     A publication is applied as soon as it is announced; polling catches what an announcement missed. The last good
     snapshots stay on disk and serve when Redis is away at start. One that Redis has lost stays in force: what an
-    organization has is only taken away by publishing a snapshot without it.
+    organization has is only taken away by publishing a snapshot without it, or by telling that it was erased.
     """
 
     def __init__(self, redis: Redis, folder: Path, apply: Callable[[Snapshot], None]) -> None:
@@ -79,13 +80,32 @@ class SnapshotReader:
                 next_poll = loop.time() + POLL_INTERVAL_S
             message = await channel.get_message(timeout=max(0.0, next_poll - loop.time()))
             if message is not None:
-                await self._load([message["data"].decode()])
+                await self._hear(message["data"].decode())
 
     async def _load_all(self) -> None:
+        await self._forget_erased()
         members = sorted(str(member, "utf-8") for member in cast(set[bytes], await self._redis.smembers(INDEX)))
         for start in range(0, len(members), CHUNK):
             await self._load(members[start : start + CHUNK])
         self.is_loaded = True
+
+    async def _hear(self, organization_id: str) -> None:
+        if await cast(Awaitable[int], self._redis.sismember(ERASED, organization_id)):
+            await self._forget(organization_id)
+        else:
+            await self._load([organization_id])
+
+    async def _forget_erased(self) -> None:
+        erased = {str(member, "utf-8") for member in cast(set[bytes], await self._redis.smembers(ERASED))}
+        for organization_id in erased & self._current.keys():
+            await self._forget(organization_id)
+
+    async def _forget(self, organization_id: str) -> None:
+        """Nothing of an erased organization stays, neither here nor on disk."""
+        await asyncio.to_thread(self._path(organization_id).unlink, missing_ok=True)
+        if known := self._current.pop(organization_id, None):
+            self._apply(Snapshot(organization_id, known.version, {}))
+        self._raw.pop(organization_id, None)
 
     async def _load(self, organization_ids: list[str]) -> None:
         keys = [f"snapshot:{organization_id}" for organization_id in organization_ids]
@@ -114,8 +134,11 @@ class SnapshotReader:
             self._take(path.stem, path.read_bytes())
         self.is_loaded = bool(paths)
 
+    def _path(self, organization_id: str) -> Path:
+        return self._folder / f"{organization_id}.json"
+
     def _store(self, organization_id: str, body: bytes) -> None:
-        path = self._folder / f"{organization_id}.json"
+        path = self._path(organization_id)
         draft = path.with_suffix(f".{os.getpid()}.draft")
         try:
             draft.write_bytes(body)

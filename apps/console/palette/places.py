@@ -48,6 +48,7 @@ PAGES = (
     Place("Projects", "tag", "organizations:project-list", "projects.read", "Settings", "labels"),
     Place("API tokens", "key-round", "organizations:token-list", "tokens.read", "Settings", "keys secrets"),
     Place("Webhooks", "webhook", "notifications:webhook-list", "webhooks.read", "Settings", "endpoints deliveries"),
+    Place("Your data", "archive", "data_rights:data", "organization.export", "Settings", "export delete organization"),
     Place("Trail", "history", "audit:entry-list", "audit.read", "Settings", "audit log activity"),
     Place(
         "Notification preferences",

@@ -31,3 +31,18 @@ def system_function(signature: str, body: str) -> migrations.RunPython:
         schema_editor.execute(f"DROP FUNCTION {signature}", params=None)
 
     return migrations.RunPython(create, drop)
+
+
+def replaced_function(signature: str, body: str, before: str) -> migrations.RunPython:
+    """A migration step that gives a `system_function` another body. Whose it is and who may call it stay."""
+
+    def replace(with_body: str) -> Any:
+        def run(apps: Any, schema_editor: Any) -> None:
+            console = schema_editor.quote_name(settings.DATABASES["console"]["USER"])
+            schema_editor.execute(f"SET LOCAL ROLE {console}", params=None)
+            schema_editor.execute(f"CREATE OR REPLACE FUNCTION {signature} {with_body}", params=None)
+            schema_editor.execute("RESET ROLE", params=None)
+
+        return run
+
+    return migrations.RunPython(replace(body), replace(before))

@@ -61,7 +61,7 @@ GROUPS = (
             "organizations:settings",
             "",
             "g s",
-            areas=("audit",),
+            areas=("audit", "data_rights"),
             aliases="organization time zone",
         ),
     ),

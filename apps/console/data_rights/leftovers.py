@@ -1,0 +1,69 @@
+"""What is left of an organization anywhere; looked for without the models, so that a table they forgot is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.db import connections
+
+from apps.console.data_rights.models import ErasureReceipt
+from apps.core import snapshots, storage, tenancy
+
+STREAMS = "events:*"
+CHUNK = 1_000
+CARRIERS = """
+SELECT table_name FROM information_schema.columns
+WHERE table_schema = 'public' AND column_name = 'organization_id' AND table_name <> %s
+"""
+
+
+def count(client: redis.Redis, organization_id: UUID) -> dict[str, int]:
+    """How many rows, files, keys and events are left, by the place where they are. Empty: nothing is."""
+    with tenancy.scope(organization_id):
+        places = {**_rows(organization_id), "files": sum(1 for _ in storage.stored_files())}
+    places["redis keys"] = sum(1 for _ in keys_of(client, organization_id))
+    places["redis events"] = sum(len(ids) for _, ids in events_of(client, organization_id))
+    places["published"] = int(bool(client.sismember(snapshots.INDEX, str(organization_id))))
+    return {place: number for place, number in places.items() if number}
+
+
+def keys_of(client: redis.Redis, organization_id: UUID) -> Iterator[bytes]:
+    """Keys with the organization's id in their name."""
+    yield from client.scan_iter(match=f"*{organization_id}*", count=CHUNK)
+
+
+def events_of(client: redis.Redis, organization_id: UUID) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Entries of streams that tell of the organization: the stream and their ids, some at a time."""
+    needle = str(organization_id).encode()
+    for stream in client.scan_iter(match=STREAMS, _type="stream"):
+        start = "-"
+        while entries := _entries(client, stream, start):
+            if ids := [entry_id for entry_id, fields in entries if any(needle in value for value in fields.values())]:
+                yield stream, ids
+            start = f"({entries[-1][0].decode()}"
+
+
+def _entries(client: redis.Redis, stream: bytes, start: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    found: Any = client.xrange(stream, min=start, count=CHUNK)
+    return list(found)
+
+
+def _rows(organization_id: UUID) -> dict[str, int]:
+    """Counted as the console's role, which sees every row."""
+    connection = connections["console"]
+    with connection.cursor() as cursor:
+        cursor.execute(CARRIERS, [ErasureReceipt._meta.db_table])
+        places = [(table, "organization_id") for (table,) in cursor.fetchall()]
+        return {
+            table: _row_count(cursor, connection.ops.quote_name(table), column, organization_id)
+            for table, column in [*places, ("organizations_organization", "id")]
+        }
+
+
+def _row_count(cursor: Any, table: str, column: str, organization_id: UUID) -> int:
+    cursor.execute(f"SELECT count(*) FROM {table} WHERE {column} = %s", [organization_id])  # noqa: S608 - our tables
+    number: int = cursor.fetchone()[0]
+    return number
