@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench import report, serving
+from bench import report, serving, webhooks
 
-BENCHMARKS = {"serving": serving.run}
+BENCHMARKS = {"serving": serving.run, "webhooks": webhooks.run, "webhook-kills": webhooks.run_kills}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from apps.notifications.models import WebhookEndpoint
 from apps.notifications.services import webhooks as services
 from apps.notifications.webhooks import clock, sending
 from tests.conftest import actor_of
+from tests.core.web_server import WebServer
 from tests.stand_ins import receiver
 from tests.stand_ins.receiver import Receiver
 
@@ -59,3 +60,10 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
 @pytest.fixture
 def by_hand(in_acme: Any, actor: Actor) -> WebhookEndpoint:
     return services.create_endpoint("https://hooks.example.com/a", by=actor)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    server = WebServer()
+    yield server.url
+    server.stop()

@@ -18,16 +18,21 @@ AT_ONCE = 16
 LOOKS_AGAIN_S = 0.2
 
 _turn = threading.Lock()
+_rung = threading.Event()
 
 
 def dispatch() -> int:
     """Send what is due until nothing is; how many were sent. A process has one dispatcher, which finds new work too."""
-    if not _turn.acquire(blocking=False):
-        return 0
-    try:
-        return _dispatch()
-    finally:
-        _turn.release()
+    count = 0
+    _rung.set()
+    # Whoever rings while the last look is under way finds the turn taken, and is heard by this second question.
+    while _rung.is_set() and _turn.acquire(blocking=False):
+        try:
+            _rung.clear()
+            count += _dispatch()
+        finally:
+            _turn.release()
+    return count
 
 
 def _dispatch() -> int:
