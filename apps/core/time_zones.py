@@ -39,12 +39,16 @@ def require(name: str) -> str:
 
 
 def named_like(text: str) -> str:
-    """The zone that somebody means who types "europe/berlin", "New York" or "Kathmandu"; `text` if there is not one."""
+    """The zone that somebody means who types "europe/berlin", "New York" or "Kathmandu"; `text` if there is not one.
+
+    Browsers say old names, such as "Asia/Katmandu": what is offered for the place is its present one.
+    """
     wanted = _plain(text)
     found = {name for name in _names() if _plain(name) == wanted} or {
         name for _, zones in choices() for name, _ in zones if _plain(name.rpartition("/")[2]) == wanted
     }
-    return found.pop() if len(found) == 1 and not exists(text) else text
+    name = found.pop() if len(found) == 1 else text
+    return _present_names().get(name, name)
 
 
 def offered(now: datetime) -> list[tuple[str, str]]:
@@ -67,9 +71,20 @@ def choices() -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _places() -> set[str]:
     """The zones of the table that the tz database keeps for choosing: one name for each place, none of the old ones."""
-    tables = (Path(folder, "zone.tab") for folder in TZPATH)
-    lines = [line for table in tables if table.is_file() for line in table.read_text().splitlines()]
-    return {line.split("\t")[2] for line in lines if not line.startswith("#")}
+    return {line.split("\t")[2] for line in _lines("zone.tab") if not line.startswith("#")}
+
+
+@cache
+def _present_names() -> dict[str, str]:
+    """Old names of places by their present ones, as the tz database links them."""
+    links = [line.split()[1:] for line in _lines("tzdata.zi") if line.startswith("L ")]
+    places = _places()
+    return {old: present for present, old in links if present in places and old not in places}
+
+
+def _lines(table: str) -> list[str]:
+    files = (Path(folder, table) for folder in TZPATH)
+    return [line for file in files if file.is_file() for line in file.read_text().splitlines()]
 
 
 def _choice(name: str) -> tuple[str, str]:

@@ -64,3 +64,15 @@ def test_a_page_that_is_turned_away_says_so_and_asks_no_more(page: Page, live_se
     expect(told.get_by_role("link", name="Sign in")).to_have_attribute("href", "/accounts/login/?next=/o/acme/jobs/")
     expect(page.locator("#stale")).to_be_hidden()
     assert len(opened) == 1
+
+
+def test_what_a_phone_is_told_leaves_room_for_the_bar(page: Page, live_server: Any) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    connections(page, live_server.url, NOT_FOUND)
+    expect(page.locator("#turned-away")).to_be_visible()
+    assert page.locator(".topbar").evaluate("bar => bar.scrollWidth <= bar.clientWidth")
+    for control in page.locator(".topbar :is(a, button):visible").all():
+        box = control.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
