@@ -2,25 +2,122 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
+from apps.accounts.enums import MailStatus
+from apps.accounts.models import Mail
+from apps.console.status import queries as status
+from apps.console.tenants import figures, links
 from apps.deployments.models import Replica
+from apps.jobs.enums import ACTIVE, WAITING, Status
 from apps.jobs.models import Job
+from apps.notifications.models import Delivery
+from apps.notifications.webhooks.enums import OPEN, DeliveryStatus
 from apps.organizations.models import Organization
-from apps.usage.models import UsageEvent
+
+MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something on its way out: how much waits, since when, and how much was given up."""
+
+    waiting: int
+    oldest: datetime | None
+    failed: int
+    waiting_url: str
+    failed_url: str
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's callback: adds what templates/admin/index.html shows."""
-    jobs = dict(Job.unscoped.using("console").values_list("status").annotate(Count("id")))
-    replicas = dict(Replica.unscoped.using("console").values_list("status").annotate(Count("id")))
+    now = timezone.now()
     return {
         **context,
         "organization_count": Organization.objects.count(),
-        "event_count": UsageEvent.unscoped.using("console").count(),
-        "job_counts": sorted(jobs.items()),
-        "replica_counts": sorted(replicas.items()),
+        "queues": queues(now),
+        "failed_jobs": failed_jobs(now),
+        "failed_jobs_url": links.failed_jobs(now - figures.DAY),
+        "mails": mails(),
+        "webhooks": webhooks(now),
+        "replicas": replicas(),
+        "components": status.states(now),
+        "busiest": busiest(),
+        "troubled": troubled(),
     }
+
+
+def queues(now: datetime) -> list[dict[str, Any]]:
+    """What each queue has to do now, the one that waits longest first; `later` is not due yet."""
+    due = Q(status__in=WAITING, run_at__lte=now)
+    rows = Job.unscoped.using("console").filter(status__in=ACTIVE).order_by().values("queue")
+    counted = rows.annotate(
+        running=Count("id", filter=Q(status=Status.RUNNING)),
+        waiting=Count("id", filter=due),
+        later=Count("id", filter=Q(status__in=WAITING, run_at__gt=now)),
+        oldest=Min("run_at", filter=due),
+    )
+    found = counted.order_by(F("oldest").asc(nulls_last=True), "queue")
+    return [{**row, "url": links.rows(Job, queue__exact=row["queue"], status__in=",".join(ACTIVE))} for row in found]
+
+
+def failed_jobs(now: datetime) -> list[Job]:
+    """The newest of the last 24 hours."""
+    rows = Job.unscoped.using("console").filter(status__in=figures.FAILED_JOB, finished_at__gte=now - figures.DAY)
+    return list(rows.select_related("organization").order_by("-finished_at")[:MOST])
+
+
+def mails() -> Waiting:
+    found = Mail.objects.order_by().aggregate(
+        waiting=Count("id", filter=Q(status=MailStatus.WAITING)),
+        oldest=Min("created_at", filter=Q(status=MailStatus.WAITING)),
+        failed=Count("id", filter=Q(status=MailStatus.FAILED)),
+    )
+    urls = [links.rows(Mail, status__exact=one.value) for one in (MailStatus.WAITING, MailStatus.FAILED)]
+    return Waiting(**found, waiting_url=urls[0], failed_url=urls[1])
+
+
+def webhooks(now: datetime) -> Waiting:
+    """Deliveries under way, and those that were given up within a day."""
+    failed = Q(status=DeliveryStatus.FAILED, finished_at__gte=now - figures.DAY)
+    rows = Delivery.unscoped.using("console").filter(Q(status__in=OPEN) | failed).order_by()
+    found = rows.aggregate(
+        waiting=Count("id", filter=Q(status__in=OPEN)),
+        oldest=Min("created_at", filter=Q(status__in=OPEN)),
+        failed=Count("id", filter=failed),
+    )
+    waiting_url = links.rows(Delivery, status__in=",".join(OPEN))
+    return Waiting(**found, waiting_url=waiting_url, failed_url=links.failed_deliveries(now - figures.DAY))
+
+
+def replicas() -> list[dict[str, Any]]:
+    rows = Replica.unscoped.using("console").order_by().values("status").annotate(number=Count("id"))
+    return [{**row, "url": links.rows(Replica, status__exact=row["status"])} for row in rows.order_by("status")]
+
+
+def busiest() -> list[Any]:
+    """The organizations that spent most in 30 days, and among equals those with most calls."""
+    rows = _organizations().order_by(figures.by_usage("cost_micro_usd").desc(), figures.by_usage("calls").desc(), "pk")
+    return [_linked(row) for row in rows[:MOST] if row.usage]
+
+
+def troubled() -> list[Any]:
+    """The organizations with most failures within a day."""
+    failures = F("failed_job_count") + F("failed_call_count") + F("failed_delivery_count")
+    rows = _organizations().filter(figures.with_failures()).annotate(failures=failures)
+    return [_linked(row) for row in rows.order_by("-failures", "pk")[:MOST]]
+
+
+def _organizations() -> QuerySet[Any]:
+    return figures.with_figures(Organization.objects.using("console"))
+
+
+def _linked(row: Any) -> Any:
+    row.url = links.page(row)
+    return row

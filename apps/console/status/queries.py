@@ -85,6 +85,12 @@ def overview(now: datetime) -> Overview:
     return Overview(_overall(components), max((one.checked_at for one in components), default=None), components)
 
 
+def states(now: datetime) -> list[tuple[Component, str]]:
+    """Each component with its state, without its history."""
+    latest = _latest()
+    return [(one, _state(latest[one.name], now)) for one in COMPONENTS if one.name in latest]
+
+
 def _latest() -> dict[str, ProbeResult]:
     rows = list(ProbeResult.objects.order_by("component", "-at").distinct("component"))
     newest = max((row.at for row in rows), default=None)
