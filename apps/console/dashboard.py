@@ -40,6 +40,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
     return {
         **context,
+        "title": "What runs, waits and fails",
         "organization_count": Organization.objects.count(),
         "queues": queues(now),
         "failed_jobs": failed_jobs(now),

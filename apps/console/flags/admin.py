@@ -10,8 +10,10 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.html import format_html
 from unfold.decorators import display
 
+from apps.console.templatetags.console import ago
 from apps.console.tenants import links
 from apps.core import tenancy
 from apps.core.admin import ConsoleAdmin
@@ -32,7 +34,7 @@ def _chosen(is_on: bool) -> Coalesce:
 
 @admin.register(FeatureFlag)
 class FeatureFlagAdmin(ConsoleAdmin):
-    list_display = ["title", "name", "state", "chosen", "description", "changed_at", "changed_by_label"]
+    list_display = ["title", "state", "chosen", "description", "changed"]
     search_fields = ["name", "description"]
     ordering = ["name"]
     actions = ["switch_on", "switch_off", "set_share", "choose"]
@@ -41,9 +43,9 @@ class FeatureFlagAdmin(ConsoleAdmin):
         rows = super().get_queryset(request).using("console")
         return rows.annotate(on_count=_chosen(True), off_count=_chosen(False))
 
-    @admin.display(description="Feature")
-    def title(self, row: Any) -> str:
-        return KNOWN[row.name].title if row.name in KNOWN else row.name
+    @display(description="Feature", ordering="name", header=True)
+    def title(self, row: Any) -> tuple[str, str]:
+        return (KNOWN[row.name].title if row.name in KNOWN else "Gone from the code"), row.name
 
     @display(description="For everybody else", ordering="percentage", label=STATE_COLORS)
     def state(self, row: Any) -> tuple[str, str]:
@@ -61,6 +63,10 @@ class FeatureFlagAdmin(ConsoleAdmin):
     def chosen(self, row: Any) -> str:
         counts = ((row.on_count, "on"), (row.off_count, "off"))
         return ", ".join(f"{number} {word}" for number, word in counts if number) or ABSENT
+
+    @admin.display(description="Changed", ordering="changed_at")
+    def changed(self, row: Any) -> str:
+        return format_html("{} by {}", ago(row.changed_at), row.changed_by_label) if row.changed_at else ABSENT
 
     @admin.action(description="Switch on for everybody")
     def switch_on(self, request: HttpRequest, rows: QuerySet[Any]) -> None:

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from apps.console.templatetags.console import ago
 from apps.console.tenants import figures, links, overview
 from apps.console.tenants.filters import QuestionFilter
 from apps.core.formatting import (
@@ -19,9 +20,7 @@ from apps.core.formatting import (
     format_bytes,
     format_count,
     format_duration,
-    format_moment,
     format_money,
-    format_relative,
 )
 from apps.organizations.admin import OrganizationAdmin
 from apps.organizations.flags.lookup import decisions
@@ -60,12 +59,11 @@ class TenantAdmin(OrganizationAdmin):
         """What the organization's page tells beside its columns."""
         now = timezone.now()
         shown = {"tenant": overview.tenant(organization, now), "tiles": self.tiles(organization)}
-        return {**shown, "decisions": decisions(organization.pk)}
+        return {**shown, "decisions": decisions(organization.pk), "members_url": links.members(organization)}
 
     def tiles(self, organization: Any) -> list[tuple[str, str | SafeString]]:
         """The list's numbers, in words."""
         return [
-            ("Members", self.members(organization)),
             ("Last active", self.last_active(organization)),
             ("Endpoints", self.endpoints(organization)),
             ("Failed calls, 24 h", self.failed_calls(organization)),
@@ -87,9 +85,8 @@ class TenantAdmin(OrganizationAdmin):
         return _linked(row.member_count, links.members(row))
 
     @admin.display(description="Last active", ordering="last_active_at")
-    def last_active(self, row: Any) -> SafeString:
-        at = row.last_active_at
-        return format_html('<span title="{}">{}</span>', format_moment(at), format_relative(at, timezone.now()))
+    def last_active(self, row: Any) -> SafeString | str:
+        return ago(row.last_active_at)
 
     @admin.display(description="Calls", ordering=figures.by_usage("calls"))
     def calls(self, row: Any) -> SafeString | str:
