@@ -47,7 +47,7 @@ class NewOrganizationForm(forms.Form):
 class OrganizationForm(EditForm):
     name = forms.CharField(max_length=80)
     slug = _address_field(help_text="Links and programs that use the old address stop working at once.")
-    time_zone = forms.ChoiceField(help_text="Days and months of reports begin at midnight here.")
+    time_zone = forms.ChoiceField(help_text="For members who have not chosen one of their own in their profile.")
     requires_second_factor = forms.BooleanField(
         required=False,
         label="Require two-factor of every member",
