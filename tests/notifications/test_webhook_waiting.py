@@ -81,6 +81,18 @@ def test_what_waited_for_72_hours_has_expired_and_says_so(
     assert far_end.received == []
 
 
+def test_a_closed_organizations_deliveries_wait_until_it_is_reopened(
+    endpoint: WebhookEndpoint, far_end: Receiver, acme: Any, owner: Any, actor: Actor
+) -> None:
+    closed = organizations.request_deletion(acme, "Acme", by=actor)
+    enqueue(EVENT, {})
+    dispatched()
+    assert (only_delivery().status, only_delivery().attempt, far_end.received) == ("pending", 0, [])
+    organizations.cancel_deletion(closed, by=actor)
+    dispatched()
+    assert only_delivery().status == "succeeded"
+
+
 def test_another_organizations_deliveries_are_sent_while_one_is_suspended(
     suspended: Any, other_end: Receiver, globex: Any, owner_of_globex: Actor
 ) -> None:

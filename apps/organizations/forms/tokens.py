@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, cast
 
@@ -10,7 +9,7 @@ from django.utils import timezone
 
 from apps.core.actors import Actor
 from apps.core.errors import DomainError
-from apps.core.forms import EditForm
+from apps.core.forms import EditForm, GridRow
 from apps.organizations import networks
 from apps.organizations.enums import TokenKind
 from apps.organizations.permissions import AREAS, TABLE
@@ -27,15 +26,6 @@ KINDS = [
     (TokenKind.ORGANIZATION, "The organization's: stays when I leave"),
 ]
 PRESETS = [("predict", "Predict only"), ("read", "Read everything"), ("everything", "Everything I may")]
-
-
-@dataclass(frozen=True, slots=True)
-class GridRow:
-    """One area: in each cell the choices as (value, text); those under Read and Write need no text."""
-
-    label: str
-    note: str
-    cells: list[list[tuple[str, str]]]
 
 
 class NetworksField(forms.CharField):
