@@ -4,9 +4,9 @@ from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
 from apps.audit import active, exports, queries, services
@@ -24,7 +24,7 @@ TIME_OPTIONS = [(one.name, one.label, None) for one in time_ranges.RANGES.values
 def entry_list(request: Request) -> HttpResponse:
     settled, now = active.settled(request.GET), timezone.now()
     if settled != request.GET:
-        return redirect(f"?{settled.urlencode()}")
+        return HttpResponseRedirect(f"?{settled.urlencode()}")
     choices = queries.choices(queries.in_range(request.GET, now))
     page = paging.newest_first(queries.filtered(request.GET, now), request.GET.get("cursor", ""))
     filters = active.active(request.GET, page.rows, choices.actors)
