@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from bench import report, serving, webhooks
+from bench import report, serving, trail, webhooks
 
-BENCHMARKS = {"serving": serving.run, "webhooks": webhooks.run, "webhook-kills": webhooks.run_kills}
+BENCHMARKS = {
+    "serving": serving.run,
+    "trail": trail.run,
+    "webhooks": webhooks.run,
+    "webhook-kills": webhooks.run_kills,
+}
 
 
 def main() -> None:
