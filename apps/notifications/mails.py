@@ -29,4 +29,5 @@ def send(event: Event, member: Membership, subject_id: UUID, data: dict[str, Any
         "stop_url": stop_url,
     }
     headers = {"List-Unsubscribe": f"<{stop_url}>", "List-Unsubscribe-Post": ONE_CLICK} if stop_url else {}
-    mail.send("notifications/email/event", member.user.email, context, headers=headers)
+    zone = member.organization.time_zone
+    mail.send("notifications/email/event", member.user.email, context, headers=headers, time_zone=zone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ RAW_FILTERS = {
     *("intcomma", "intword", "naturalday", "naturaltime", "apnumber", "ordinal", "localtime", "timezone", "utc"),
 }
 RAW_TAGS = {"now", "localtime", "timezone", "localize"}
+RAW_METHODS = {"isoformat", "ctime"}
 RAW_NAMES = {"date_format", "time_format", "number_format", "naturaltime", "naturalday", "intcomma", "filesizeformat"}
 FOLDERS = [ROOT / "templates", *sorted((ROOT / "apps").rglob("templates"))]
 TEMPLATES = [path for folder in FOLDERS for path in sorted(folder.rglob("*.*"))]
@@ -39,11 +41,15 @@ def _engine() -> Engine:
 def raw_pieces_of(text: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The filters and tags that format by themselves, as Django's parser meets them in a template."""
     met: set[str] = set()
-    find, parse = Parser.find_filter, Parser.parse
+    find, parse, compiled = Parser.find_filter, Parser.parse, Parser.compile_filter
 
     def find_filter(self: Parser, name: str) -> Any:
         met.update({f"|{name}"} if name in RAW_FILTERS else ())
         return find(self, name)
+
+    def compile_filter(self: Parser, token: str) -> Any:
+        met.update(f".{name}" for name in RAW_METHODS & set(re.split(r"[.|]", token)))
+        return compiled(self, token)
 
     def parsed(self: Parser, until: Any = None) -> Any:
         tokens: list[Any] = self.tokens
@@ -54,6 +60,7 @@ def raw_pieces_of(text: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     with monkeypatch.context() as patched:
         patched.setattr(Parser, "find_filter", find_filter)
         patched.setattr(Parser, "parse", parsed)
+        patched.setattr(Parser, "compile_filter", compile_filter)
         Template(text, engine=_engine())
     return met
 
@@ -65,6 +72,7 @@ def raw_pieces_of(text: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         ("{% load l10n %}{{ at|default:now|localize }}", {"|localize"}),
         ("{% if a %}{% with b=a|floatformat %}{{ b }}{% endwith %}{% endif %}", {"|floatformat"}),
         ("{% load core components %}{% fact 'Size' size|filesizeformat %}", {"|filesizeformat"}),
+        ("{{ at.date.isoformat }}", {".isoformat"}),
         ("{% load components %}{% panel 'x' %}{% now 'Y' %}{% endpanel %}", {"{% now %}"}),
         ("{% load core %}{{ at|when }} {# |date #} {% verbatim %}{{ at|date }}{% endverbatim %}date|time", set()),
     ],

@@ -98,7 +98,8 @@ def _tell_by_mail(membership: Membership, by: Actor) -> None:
     words = ROLES[Role(membership.role)]
     link = f"{settings.PUBLIC_URL}{reverse('console:home', args=[membership.organization.slug])}"
     context = {"membership": membership, "by": by.label, "words": words, "link": link}
-    mail.send("organizations/email/role_changed", membership.user.email, context)
+    zone = membership.organization.time_zone
+    mail.send("organizations/email/role_changed", membership.user.email, context, time_zone=zone)
 
 
 def _end(membership: Membership, action: str, by: Actor) -> None:

@@ -92,10 +92,10 @@ def update_organization(organization: Organization, *, by: Actor, **changes: Unp
 def _ask_for_second_factors(organization: Organization) -> None:
     """A mail to each member who has none and is let in no more."""
     members = dict(Membership.objects.filter(user__is_active=True).values_list("user_id", "user__email"))
-    link = settings.PUBLIC_URL + reverse("mfa_index")
+    link, zone = settings.PUBLIC_URL + reverse("mfa_index"), organization.time_zone
     for user_id in members.keys() - second_factor.holders(members):
         context = {"organization": organization, "link": link}
-        mail.send("organizations/email/second_factor_required", members[user_id], context)
+        mail.send("organizations/email/second_factor_required", members[user_id], context, time_zone=zone)
 
 
 @transaction.atomic
@@ -165,7 +165,7 @@ def _mail_owners(template: str, organization: Organization, by: Actor) -> None:
     link = f"{settings.PUBLIC_URL}{reverse('console:home', args=[organization.slug])}"
     context = {"organization": organization, "by": by.label, "link": link}
     for email in queries.owner_addresses():
-        mail.send(template, email, context)
+        mail.send(template, email, context, time_zone=organization.time_zone)
 
 
 def _move_doors(organization: Organization) -> None:
