@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import CDPSession, Page
+from playwright.sync_api import CDPSession, Page, ViewportSize
 
 from tests.browsing import RULES
 
-WIDE = {"width": 1280, "height": 900}
-ZOOMED = {"width": 640, "height": 450}  # what is left of WIDE at 200 %
-PHONE = {"width": 360, "height": 740}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+ZOOMED: ViewportSize = {"width": 640, "height": 450}  # what is left of WIDE at 200 %
+PHONE: ViewportSize = {"width": 360, "height": 740}
 SIZES = {"runOnly": ["target-size"]}
 COLOURS = {"runOnly": ["color-contrast"]}
 RUN = """axe.run(%s, %s).then(({ violations }) => JSON.stringify(violations.flatMap(({ id, nodes }) =>
@@ -28,7 +28,7 @@ def faults(page: Page, part: str = "body") -> list[str]:
     found = list(_faults(page, session, part))
     session.detach()
     page.emulate_media(color_scheme="light")
-    page.set_viewport_size({**WIDE})
+    page.set_viewport_size(WIDE)
     return [f"{page.url} {fault}" for fault in found]
 
 
@@ -37,7 +37,7 @@ def _faults(page: Page, session: CDPSession, part: str) -> Iterator[str]:
     page.emulate_media(color_scheme="dark")
     yield from _axe(session, part, COLOURS, "dark, 1280 px")
     for size in (ZOOMED, PHONE):
-        page.set_viewport_size({**size})
+        page.set_viewport_size(size)
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wider > 0:
             yield f"at {size['width']} px: {wider} px wider than the screen"

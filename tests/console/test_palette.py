@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.console.palette import objects
 from apps.console.palette.places import ACTIONS, HELP, PAGES
+from apps.console.palette.queries import Visitor, suggestions
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.templatetags.navigation import GROUPS
@@ -139,9 +140,7 @@ def test_s2_each_role_finds_what_it_may_read_and_no_action_it_may_not_do(role: s
 
 
 def test_an_operator_who_looks_as_somebody_is_offered_nothing_to_do(acme: Any, actor: Actor) -> None:
-    from apps.console.palette.queries import Visitor, suggestions
-
-    looking = replace(actor, permissions=frozenset(p for p in ROLE_PERMISSIONS["owner"] if p.endswith(".read")))
+    looking = replace(actor, permissions=frozenset(p for p in ROLE_PERMISSIONS[Role.OWNER] if p.endswith(".read")))
     with tenancy.scope(acme.pk):
         groups = suggestions(Visitor(acme, looking, []), [])
     offered = {hit.option.label for group in groups if group.heading == "Actions" for hit in group.hits}

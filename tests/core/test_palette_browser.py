@@ -75,6 +75,20 @@ def test_escape_closes_it_and_the_focus_is_where_it_was(page: Page) -> None:
         expect(link).to_be_focused()
 
 
+def test_the_single_keys_work_again_once_it_is_closed(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    expect(field(page)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("body")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("g")
+    page.keyboard.press("n")
+    page.wait_for_url("**/o/acme/notifications/")
+
+
 def test_enter_before_the_answer_means_what_was_typed(page: Page, live_server: Any) -> None:
     page.keyboard.press("Control+k")
     expect(options(page).first).to_have_text("Home")

@@ -1,4 +1,4 @@
-// `?` lists the keys, `/` goes to the search, and pairs such as `g d` follow the navigation's links.
+// `?` lists the keys, `/` goes to the search, and pairs such as `g d` follow the links that name them (`data-keys`).
 
 const PAIR_MS = 1000;
 let first = "";
@@ -19,7 +19,7 @@ function press(key) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (isTyping(event) || isChord(event) || event.key.length !== 1) return;
+  if (isTyping(event) || isChord(event) || event.isComposing || event.key.length !== 1) return;
   if (event.key === "?") {
     document.getElementById("keys")?.showModal();
   } else if (event.key === "/") {
