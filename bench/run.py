@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from bench import report, serving, trail, webhooks
+from bench import export, report, serving, trail, webhooks
 
 BENCHMARKS = {
+    "export": export.run,
     "serving": serving.run,
     "trail": trail.run,
     "webhooks": webhooks.run,

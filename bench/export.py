@@ -1,0 +1,100 @@
+"""An organization's export with 100,000 call records behind it: how much memory it takes, and how long.
+
+Runs on a throw-away PostgreSQL. The peer is the export of an organization with a tenth of that, in the same process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+from bench.report import Row
+
+SMALL, LARGE = 10_000, 100_000
+FILL = """
+INSERT INTO logs_callrecord (
+    id, organization_id, created_at, request_id, occurred_at, method, path, route, status, latency_us, request_bytes,
+    response_bytes, model, error_code, client
+)
+SELECT uuidv7(), %(organization)s, now(), 'req_' || n, now(), 'POST', '/v2/models/m' || n %% 7 || '/infer', 'infer',
+       200, n %% 9000, n %% 700, n %% 900, 'm' || n %% 7, '', '203.0.113.' || n %% 200
+FROM generate_series(1, %(rows)s) AS n
+"""
+
+
+def run() -> list[Row]:
+    """All of it, in a process of its own that finds the services in its environment."""
+    with tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
+        found = Path(folder) / "rows.json"
+        command = [sys.executable, "-m", "workers.supervisor", "run", "--", sys.executable, "-m", "bench.export"]
+        subprocess.run([*command, str(found)], check=True)
+        return [Row(**row) for row in json.loads(found.read_text())]
+
+
+def measure() -> list[Row]:
+    subprocess.run([sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0"], check=True)
+    small, large = _organization("small", SMALL), _organization("large", LARGE)
+    idle_mb = _status_mb("VmRSS")
+    small_mb, _, small_rows = _exported(small, idle_mb)
+    large_mb, seconds, rows = _exported(large, idle_mb)
+    ratio = large_mb / small_mb
+    what, peer = f"growth while {rows:,} rows are written", f"{small_rows:,} rows"
+    memory = Row(what, large_mb, "MB", peer, small_mb, ratio, "1.5 max", ratio <= 1.5)
+    return [memory, Row("speed", rows / seconds, "rows/s", "", 0, 0, "", None)]
+
+
+def _organization(slug: str, rows: int) -> Any:
+    import psycopg
+
+    from apps.accounts.models import User
+    from apps.organizations import services
+
+    organization = services.create_organization(slug, User.objects.create_user(email=f"owner@{slug}.test"), slug=slug)
+    address = os.environ["DATABASE_ADMIN_URL"].rpartition("/")[0]
+    name = os.environ["DATABASE_OWNER_URL"].rpartition("/")[2]
+    with psycopg.connect(f"{address}/{name}", autocommit=True) as connection:
+        connection.execute(FILL, {"organization": organization.pk, "rows": rows})
+        connection.execute("ANALYZE logs_callrecord")
+    return organization
+
+
+def _exported(organization: Any, idle_mb: float) -> tuple[float, float, int]:
+    """By how many MB over `idle_mb` the process grew at most until then, how long it took, and how many rows."""
+    from apps.console.data_rights import archive
+    from apps.core import tenancy
+
+    with tempfile.TemporaryFile() as file, tenancy.scope(organization.pk):
+        begin = time.perf_counter()
+        summary = archive.write(file, _untold)
+        seconds, grown_mb = time.perf_counter() - begin, _status_mb("VmHWM") - idle_mb
+        assert ZipFile(file).testzip() is None
+    return grown_mb, seconds, summary.row_count
+
+
+def _untold(share: float, step: str) -> None:
+    """Nobody watches how far it is."""
+
+
+def _status_mb(name: str) -> float:
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[name].split()[0]) / 1024
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    Path(sys.argv[1]).write_text(json.dumps([asdict(row) for row in measure()]))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.testing")
+    main()
