@@ -19,6 +19,16 @@ UNFOLD = {
                         "icon": "domain",
                         "link": reverse_lazy("admin:organizations_organization_changelist"),
                     },
+                    {
+                        "title": "Closed organizations",
+                        "icon": "domain_disabled",
+                        "link": reverse_lazy("admin:console_closedorganization_changelist"),
+                    },
+                    {
+                        "title": "Erasure receipts",
+                        "icon": "receipt",
+                        "link": reverse_lazy("admin:console_erasurereceipt_changelist"),
+                    },
                     {"title": "Users", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
                     {"title": "Sessions", "icon": "devices", "link": reverse_lazy("admin:accounts_session_changelist")},
                     {"title": "Mails", "icon": "mail", "link": reverse_lazy("admin:accounts_mail_changelist")},
