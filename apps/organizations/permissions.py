@@ -10,7 +10,7 @@ AREAS = {
     "projects": "projects, the labels of work",
     "tokens": "one's own API tokens",
     "organization_tokens": "the organization's API tokens, and everybody's",
-    "audit": "the trail of who did what",
+    "audit": "the trail of who did what, and how long it is kept",
     "notifications": "one's own inbox and what one is told",
     "webhooks": "webhooks and their deliveries",
     "datasets": "datasets and their versions",
