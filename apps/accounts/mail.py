@@ -57,7 +57,9 @@ def render(
     message = EmailMultiAlternatives(
         subject, text, settings.DEFAULT_FROM_EMAIL, [to], headers={**SENT_BY_US, **(headers or {})}
     )
-    page = {"subject": subject, "blocks": blocks(text), "site_url": settings.PUBLIC_URL}
+    shown = blocks(text)
+    button = next((block for block in shown if block.is_link), None)
+    page = {"subject": subject, "blocks": shown, "button": button, "site_url": settings.PUBLIC_URL}
     message.attach_alternative(render_to_string("accounts/mail.html", page), "text/html")
     return message
 
@@ -79,7 +81,10 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """The paragraphs of `text`. A line `Label: https://...` by itself is a link of that name, if it leads to us."""
+    """The paragraphs of `text`. A line `Label: https://...` by itself is a link of that name, if it leads to us.
+
+    The first one is the mail's button; those behind it are plain.
+    """
     paragraphs = (paragraph.strip() for paragraph in text.split("\n\n"))
     return [_block(paragraph) for paragraph in paragraphs if paragraph]
 

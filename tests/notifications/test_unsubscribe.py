@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,13 @@ def mail_program() -> Client:
 def test_an_optional_mail_carries_both_headers_and_the_link(mailed: Any, link: str) -> None:
     assert mailed.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert link in mailed.body
+
+
+def test_the_mail_leads_to_what_it_is_about_by_a_button_and_out_by_a_plain_link(mailed: Any, link: str) -> None:
+    html = str(mailed.alternatives[0].content)
+    assert html.count('class="button"') == 1
+    assert re.search(r'<a class="button" href="[^"]+/jobs/[^"]+">Open it</a>', html)
+    assert re.search(rf'<a href="[^"]+{re.escape(link)}">Stop these mails</a>', html)
 
 
 def test_one_click_stops_that_mail_and_leaves_the_inbox(
