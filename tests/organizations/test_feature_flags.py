@@ -292,6 +292,9 @@ class TestConsole:
         self.act(console, "switch_on", FETCH)
         assert flags.is_on(FETCH, acme.pk)
         assert LogEntry.objects.count() == 2
+        history = "/admin/organizations/featureflag/datasets.fetch/history/"
+        assert history in console.get(LIST).content.decode()
+        assert "From 100 % to 0 % of the organizations" in console.get(history).content.decode()
 
     def test_a_share_is_asked_for_and_a_wrong_one_refused(self, console: Client) -> None:
         assert "Percent" in self.act(console, "set_share", FETCH).content.decode()

@@ -10,6 +10,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
@@ -66,7 +67,11 @@ class FeatureFlagAdmin(ConsoleAdmin):
 
     @admin.display(description="Changed", ordering="changed_at")
     def changed(self, row: Any) -> str:
-        return format_html("{} by {}", ago(row.changed_at), row.changed_by_label) if row.changed_at else ABSENT
+        if not row.changed_at:
+            return ABSENT
+        history = reverse("admin:organizations_featureflag_history", args=[row.pk])
+        told = format_html("{} by {}", ago(row.changed_at), row.changed_by_label)
+        return format_html('<a href="{}" class="text-link">{}</a>', history, told)
 
     @admin.action(description="Switch on for everybody")
     def switch_on(self, request: HttpRequest, rows: QuerySet[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -25,12 +26,17 @@ from apps.core.formatting import (
 from apps.organizations.admin import OrganizationAdmin
 from apps.organizations.flags.lookup import decisions
 from apps.organizations.models import Organization
+from apps.usage.enums import Meter
 
 STATE_COLORS = {"active": "success", "suspended": "danger", "closed": "warning"}
 
 
+def _link(text: str, url: str) -> SafeString:
+    return format_html('<a href="{}" class="text-link">{}</a>', url, text)
+
+
 def _linked(number: int, url: str) -> SafeString | str:
-    return format_html('<a href="{}" class="text-link">{}</a>', url, format_count(number)) if number else ABSENT
+    return _link(format_count(number), url) if number else ABSENT
 
 
 @admin.register(Organization)
@@ -71,7 +77,7 @@ class TenantAdmin(OrganizationAdmin):
             ("Failed webhooks, 24 h", self.failed_webhooks(organization)),
             ("Spend, 30 days", self.spend(organization)),
             ("Compute, 30 days", self.compute(organization)),
-            ("Stored, 30 days", format_bytes(_used(organization, "stored_bytes"))),
+            ("Stored, 30 days", self.stored(organization)),
         ]
 
     @display(description="State", ordering="suspended_at", label=STATE_COLORS)
@@ -90,15 +96,19 @@ class TenantAdmin(OrganizationAdmin):
 
     @admin.display(description="Calls", ordering=figures.by_usage("calls"))
     def calls(self, row: Any) -> SafeString | str:
-        return _linked(_used(row, "calls") or 0, links.events(row, timezone.now() - figures.MONTH))
+        return _used(row, "calls", format_count, meter__exact=Meter.PREDICTIONS.value)
 
     @admin.display(description="Spend", ordering=figures.by_usage("cost_micro_usd"))
-    def spend(self, row: Any) -> str:
-        return format_money(_used(row, "cost_micro_usd"))
+    def spend(self, row: Any) -> SafeString | str:
+        return _used(row, "cost_micro_usd", format_money, cost_micro_usd__isnull=False)
 
     @admin.display(description="Compute", ordering=figures.by_usage("training_ms"))
-    def compute(self, row: Any) -> str:
-        return format_duration(_used(row, "training_ms"))
+    def compute(self, row: Any) -> SafeString | str:
+        return _used(row, "training_ms", format_duration, meter__exact=Meter.TRAINING_MS.value)
+
+    @admin.display(description="Stored")
+    def stored(self, row: Any) -> SafeString | str:
+        return _used(row, "stored_bytes", format_bytes, meter__exact=Meter.STORED_BYTES.value)
 
     @admin.display(description="Failed calls", ordering="failed_call_count")
     def failed_calls(self, row: Any) -> SafeString | str:
@@ -117,8 +127,10 @@ class TenantAdmin(OrganizationAdmin):
         if not row.ready_count and not row.failing_count:
             return ABSENT
         text = f"{row.ready_count} ready" + (f", {row.failing_count} failing" if row.failing_count else "")
-        return format_html('<a href="{}" class="text-link">{}</a>', links.endpoints(row), text)
+        return _link(text, links.endpoints(row))
 
 
-def _used(row: Any, name: str) -> int | None:
-    return (row.usage or {}).get(name)
+def _used(row: Any, name: str, text: Callable[[int], str], **events: Any) -> SafeString | str:
+    """One of the sums of 30 days, with a link to the events that it is made of."""
+    used = (row.usage or {}).get(name)
+    return _link(text(used), links.events(row, timezone.now(), **events)) if used else ABSENT

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from django.db.models import Model
 from django.urls import reverse
 
-from apps.console.tenants.figures import FAILED_CALL, FAILED_JOB
+from apps.console.tenants import figures
+from apps.core.postgres.aggregates import EPOCH
 from apps.deployments.models import Deployment
 from apps.jobs.models import Job
 from apps.logs.models import CallRecord
@@ -17,6 +18,7 @@ from apps.notifications.models import Delivery
 from apps.notifications.webhooks.enums import DeliveryStatus
 from apps.organizations.models import Membership, Organization
 from apps.usage.models import UsageEvent
+from apps.usage.queries import SUMMED
 
 
 def rows(model: type[Model], organization: Organization | None = None, **conditions: Any) -> str:
@@ -40,16 +42,19 @@ def endpoints(organization: Organization | None = None) -> str:
     return rows(Deployment, organization)
 
 
-def events(organization: Organization, since: datetime) -> str:
-    return rows(UsageEvent, organization, occurred_at__gte=since.isoformat())
+def events(organization: Organization, now: datetime, **conditions: Any) -> str:
+    """The ledger's rows that the sums of 30 days are made of: those of whole half hours."""
+    start = now - figures.MONTH
+    since = start + (EPOCH - start) % SUMMED
+    return rows(UsageEvent, organization, occurred_at__gte=since.isoformat(), **conditions)
 
 
 def failed_calls(since: datetime, organization: Organization | None = None) -> str:
-    return rows(CallRecord, organization, status__gte=FAILED_CALL, occurred_at__gte=since.isoformat())
+    return rows(CallRecord, organization, status__gte=figures.FAILED_CALL, occurred_at__gte=since.isoformat())
 
 
 def failed_jobs(since: datetime, organization: Organization | None = None) -> str:
-    return rows(Job, organization, status__in=",".join(FAILED_JOB), finished_at__gte=since.isoformat())
+    return rows(Job, organization, status__in=",".join(figures.FAILED_JOB), finished_at__gte=since.isoformat())
 
 
 def failed_deliveries(since: datetime, organization: Organization | None = None) -> str:
