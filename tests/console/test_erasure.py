@@ -6,6 +6,9 @@ import asyncio
 import hashlib
 import io
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,6 +165,19 @@ def test_the_last_owners_get_the_receipt(due_acme: Any, owner: Any) -> None:
     assert receipt.name_hash in message.body
 
 
+def test_a_replaced_key_costs_the_mail_and_not_the_erasure(due_acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        cut_off_at("_finish", patched)
+        with pytest.raises(KeyboardInterrupt):
+            erasure.erase(due_acme.pk)
+    mail.outbox.clear()
+    monkeypatch.setattr(settings, "SECRET_KEY", "another key")
+    receipt = erasure.erase(due_acme.pk)
+    assert receipt is not None
+    assert receipt.erased_at is not None
+    assert mail.outbox == []
+
+
 def test_only_what_is_due_is_erased(both: None, acme: Any, globex: Any, actor: Actor) -> None:
     close(acme, actor)
     move_request_back(acme, 29)
@@ -221,6 +237,31 @@ def test_p6_a_run_that_was_killed_is_finished_by_the_next(
     assert [message.to for message in mail.outbox] == [[owner.email]]
     assert erasure.due() == []
     assert erasure.erase(due_acme.pk) is None
+
+
+# The process is killed between the removal of a batch and its count on the receipt.
+KILLED = """
+import os, signal, sys, uuid
+import django
+django.setup()
+from apps.console.data_rights import erasure
+erasure.ErasureReceipt.save = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+erasure._begin = lambda organization_id: erasure.ErasureReceipt.objects.get(organization_id=organization_id)
+erasure.erase(uuid.UUID(sys.argv[1]))
+"""
+
+
+def test_p6_a_process_killed_in_the_middle_of_a_batch_loses_and_doubles_no_count(due_acme: Any) -> None:
+    with tenancy.scope(due_acme.pk):
+        rows = {model._meta.db_table: model.objects.count() for model in erasure.in_order_of_deletion()}
+    erasure._begin(due_acme.pk)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(due_acme.pk)], cwd=database.ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    receipt = erasure.erase(due_acme.pk)
+    assert receipt is not None
+    assert receipt.erased_at is not None
+    assert {table: receipt.row_counts.get(table, 0) for table in rows} == rows
+    assert everywhere(str(due_acme.pk)) == {"console_erasurereceipt": 1}
 
 
 def test_rows_are_removed_and_counted_in_batches(due_acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,6 +259,19 @@ def test_a_failed_export_is_told(in_acme: Any, actor: Actor, owner: Any, monkeyp
 
 
 @pytest.mark.django_db
+def test_nothing_is_kept_of_an_export_whose_last_worker_was_killed(
+    in_acme: Any, actor: Actor, django_capture_on_commit_callbacks: Any
+) -> None:
+    export = exports.start_export(by=actor)
+    storage.store(storage.tenant_path(archive.EXPORTS, str(export.pk), "3.zip"), io.BytesIO(b"stored, and not told"))
+    Job.objects.filter(pk=export.job_id).update(attempt=3)
+    with django_capture_on_commit_callbacks(execute=True):
+        jobs.retry_later(Job.objects.get(pk=export.job_id), "worker_lost", "gone", after=exports.KEPT_FOR * 0)
+    assert Job.objects.get(pk=export.job_id).status == "dead"
+    assert list(storage.stored_files()) == []
+
+
+@pytest.mark.django_db
 def test_after_a_week_the_file_goes_and_the_page_says_so(in_acme: Any, actor: Actor, as_owner: Client) -> None:
     export, fresh = made(actor), made(actor)
     DataExport.objects.filter(pk=export.pk).update(expires_at=export.expires_at - exports.KEPT_FOR)

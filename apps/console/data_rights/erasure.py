@@ -186,6 +186,11 @@ def _finish(receipt: ErasureReceipt) -> ErasureReceipt:
 
 
 def _recipients(receipt: ErasureReceipt) -> dict[str, Any]:
-    sealed = bytes(receipt.sealed_recipients)
-    found: dict[str, Any] = json.loads(sealing.unseal(sealed, _place(receipt.organization_id)))
+    """The name and the addresses that the erasure began with; none if SECRET_KEY was replaced since."""
+    try:
+        opened = sealing.unseal(bytes(receipt.sealed_recipients), _place(receipt.organization_id))
+    except sealing.Unsealable:
+        log.error("receipt_not_mailed", organization=str(receipt.organization_id))
+        return {"name": "", "to": []}
+    found: dict[str, Any] = json.loads(opened)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
@@ -14,7 +15,7 @@ from django.db.models.functions import Now
 from apps.audit import services as audit
 from apps.console.data_rights import archive, errors
 from apps.console.data_rights.models import DataExport
-from apps.core import live, storage
+from apps.core import live, storage, tenancy
 from apps.core.actors import Actor
 from apps.core.downloads import Download, attachment
 from apps.core.ids import uuid7
@@ -87,6 +88,8 @@ def tell_end(job: Job) -> None:
     export = DataExport.objects.filter(job=job).first()
     if export is None:
         return
+    if export.ready_at is None:
+        transaction.on_commit(partial(_remove_files, export))  # of attempts that were killed
     event = "export.ready" if export.ready_at else "export.failed"
     notifications.notify(event, export, {"error_message": job.error_message}, to=[job.created_by_id])
 
@@ -120,6 +123,7 @@ def remove_expired() -> int:
 
 
 def _remove_files(export: DataExport, but: str = "") -> None:
-    for file in storage.stored_files(archive.EXPORTS, str(export.pk)):
-        if file.path != but:
-            storage.delete(file.path)
+    with tenancy.scope(export.organization_id):
+        for file in storage.stored_files(archive.EXPORTS, str(export.pk)):
+            if file.path != but:
+                storage.delete(file.path)
