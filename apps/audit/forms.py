@@ -23,8 +23,8 @@ class RetentionForm(forms.Form):
     days = forms.IntegerField(label="Keep entries for", min_value=1, max_value=99_999)
     confirmed = forms.IntegerField(required=False)
 
-    def __init__(self, *args: Any, retention: Retention, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"days": retention.days}, **kwargs)
+    def __init__(self, data: Mapping[str, Any] | None, *, retention: Retention) -> None:
+        super().__init__(data, initial={"days": retention.days})
         self.retention = retention
         bounds = f"{format_count(retention.shortest)} to {format_count(retention.longest)}"
         self.fields["days"].help_text = f"Days, {bounds}. What is older goes during the next night."

@@ -73,9 +73,9 @@ def entry_export(request: Request) -> HttpResponseBase:
 def retention(request: Request) -> HttpResponse:
     kept = queries.retention_of(request.organization)
     form = RetentionForm(request.POST or None, retention=kept)
-    if request.method == "POST" and submit(
-        form, partial(services.set_retention, request.organization, by=request.actor)
-    ):
-        messages.success(request, "Saved.")
-        return http.redirect(request, http.link(request.organization, "audit:retention"))
+    if request.method == "POST":
+        saved = submit(form, partial(services.set_retention, request.organization, by=request.actor))
+        if saved:
+            messages.success(request, "Saved.")
+            return http.redirect(request, http.link(request.organization, "audit:retention"))
     return render(request, "audit/retention.html", {"form": form, "kept": kept}, status=422 if form.errors else 200)
