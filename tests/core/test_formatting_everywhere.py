@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.conf import settings
 from django.template import Engine, Template, engines
-from django.template.base import Parser, TokenType
+from django.template.base import Parser, Token, TokenType
 from django.utils import formats, translation
 
 from config.environment import ROOT
@@ -52,7 +52,7 @@ def raw_pieces_of(text: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return compiled(self, token)
 
     def parsed(self: Parser, until: Any = None) -> Any:
-        tokens: list[Any] = self.tokens
+        tokens = cast("list[Token]", self.tokens)
         tags = [token.contents.split()[0] for token in tokens if token.token_type == TokenType.BLOCK]
         met.update(f"{{% {tag} %}}" for tag in tags if tag in RAW_TAGS)
         return parse(self, until)
