@@ -218,3 +218,19 @@ def test_the_cache_forgets_what_was_used_least_recently(bucket: Bucket, settings
         kept = {local.stat().st_size for local in (settings.STATE_DIR / "cache").iterdir()}
     assert len(list((settings.STATE_DIR / "cache").iterdir())) == 3
     assert kept == {100, 1}
+
+
+def test_everything_of_an_organization_is_listed_and_deleted_and_nothing_of_another(tenant: Any, folder: Path) -> None:
+    assert list(storage.stored_files()) == []
+    path = storage.tenant_path("datasets", "a.csv")
+    storage.store(path, io.BytesIO(b"12345"))
+    (folder / path).with_name(".a.csv.cut-off").write_bytes(b"123")
+    with tenancy.scope(uuid7()):
+        others = storage.tenant_path("datasets", "a.csv")
+        storage.store(others, io.BytesIO(b"theirs"))
+    assert sorted(file.size_bytes for file in storage.stored_files()) == [3, 5]
+    assert list(storage.stored_files("models")) == []
+    storage.delete_everything()
+    storage.delete_everything()
+    assert files_in(folder) == [others]
+    assert not (folder / str(tenant)).exists()

@@ -160,3 +160,19 @@ def test_a_server_that_is_away_is_told_as_unavailable(path: str, settings: Any) 
         storage.store(path, io.BytesIO(b"x"))
     with pytest.raises(StorageUnavailable):
         storage.open_stream(path)
+
+
+def test_everything_of_an_organization_is_listed_and_deleted_and_nothing_of_another(path: str) -> None:
+    storage.store(path, io.BytesIO(b"12345"))
+    exported = storage.tenant_path("exports", "one", "1.zip")
+    storage.store(exported, io.BytesIO(b"zip"))
+    with tenancy.scope(uuid7()):
+        others = storage.tenant_path("datasets", "a.csv")
+        storage.store(others, io.BytesIO(b"theirs"))
+    assert sorted(storage.stored_files()) == [(path, 5), (exported, 3)]
+    assert list(storage.stored_files("exports", "one")) == [(exported, 3)]
+    storage.delete_everything()
+    storage.delete_everything()
+    assert list(storage.stored_files()) == []
+    with tenancy.no_scope(), storage.open_stream(others) as stream:
+        assert stream.read() == b"theirs"
