@@ -15,6 +15,7 @@ from uuid import UUID
 import redis
 import structlog
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.utils.module_loading import import_string
 
@@ -95,10 +96,13 @@ def publish_on_commit(organization_id: UUID) -> None:
 
 
 def publish_or_leave_to_beat(organization_id: UUID) -> None:
-    """Publish now; what Redis does not take now is taken by the next round of beat."""
+    """Publish now; what Redis does not take now is taken by the next round of beat.
+
+    Of an organization that was erased since somebody read its id there is nothing to publish.
+    """
     try:
         publish(organization_id)
-    except redis.RedisError as error:
+    except (redis.RedisError, ObjectDoesNotExist) as error:
         log.warning("snapshot_publish_failed", organization_id=str(organization_id), error=str(error))
 
 
