@@ -14,9 +14,11 @@ from apps.core import snapshots, storage, tenancy
 
 STREAMS = "events:*"
 CHUNK = 1_000
+# Not information_schema, which leaves out what the role may not read: reading that has to fail loudly.
 CARRIERS = """
-SELECT table_name FROM information_schema.columns
-WHERE table_schema = 'public' AND column_name = 'organization_id' AND table_name <> %s
+SELECT relname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+  AND attname = 'organization_id' AND NOT attisdropped AND relname <> %s
 """
 
 
