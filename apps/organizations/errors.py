@@ -250,6 +250,12 @@ class InvitationUsed(InvitationNotOpen):
     detail = "This invitation was used already. If it was you, the organization is in your list."
 
 
+class InvitationWaits(InvitationNotOpen):
+    code = "invitation_waits"
+    status = 409
+    detail = "This organization takes nobody in at present. Ask whoever invited you, and open the link again later."
+
+
 class InviterLost(InvitationNotOpen):
     code = "inviter_lost"
     status = 409

@@ -40,6 +40,8 @@ def opened_by(text: str, rows: QuerySet[Invitation]) -> Invitation:
     if parsed is None or row is None or not tokens.matches(parsed.secret, row.secret_hash):
         raise errors.InvitationNotValid
     _require_open(row)
+    if not row.organization.is_active:
+        raise errors.InvitationWaits
     _require_inviter(row)
     return row
 

@@ -121,8 +121,10 @@ def own_membership(actor: Actor) -> Membership:
     return membership
 
 
-def require_active(organization: Organization) -> None:
-    """Raises `OrganizationClosed`, `OrganizationSuspended`."""
+def require_active(organization: Organization, *, even_closed: bool = False) -> None:
+    """Raises `OrganizationClosed`, unless somebody is on the way to reopen it, and `OrganizationSuspended`."""
+    if organization.is_closed and even_closed:
+        return
     if organization.erased_after:
         raise OrganizationClosed(day=organization.erased_after.date().isoformat(), slug=organization.slug)
     if organization.is_suspended:
@@ -134,8 +136,7 @@ def require_admission(membership: Membership, *, even_closed: bool = False) -> N
 
     Raises `OrganizationClosed`, `OrganizationSuspended`, `SecondFactorRequired`.
     """
-    if not even_closed:
-        require_active(membership.organization)
+    require_active(membership.organization, even_closed=even_closed)
     _require_second_factor(membership)
 
 

@@ -128,8 +128,7 @@ def admit_token(text: str, *, address: str, agent: str, even_closed: bool = Fals
     Raises `NotAuthenticated`, `AddressNotAllowed`, `OrganizationSuspended`, `OrganizationClosed` (not `even_closed`).
     """
     token = queries.token_for(text)
-    if not even_closed:
-        queries.require_active(token.organization)
+    queries.require_active(token.organization, even_closed=even_closed)
     if token.allowed_networks and not networks.contain(tuple(token.allowed_networks), address):
         raise errors.AddressNotAllowed(address=address)
     with tenancy.scope(token.organization_id):
