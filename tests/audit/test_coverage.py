@@ -15,6 +15,7 @@ from apps.core.masking import is_secret_name
 from apps.deployments.models import Deployment
 from apps.jobs.models import Job
 from apps.notifications.services import webhooks
+from apps.organizations import services as organizations
 from apps.organizations.models import Membership
 from tests.architecture.doors import OPERATIONS, operation_path, undone
 from tests.architecture.test_mass_assignment import VALID
@@ -35,6 +36,7 @@ SILENT = {
 # Two things happened at once: each has its line.
 SEVERAL = {
     ("post", "/api/v1/datasets/"): {"dataset.created", "dataset.version_added"},
+    ("post", "/api/v1/organization/deletion/"): {"organization.deletion_requested", "deployment.stopped"},
     ("post", "/api/v1/organization/transfer/"): {"organization.transferred", "member.role_changed"},
     ("post", "/api/v1/webhooks/"): {"webhook.created", "webhook.secret_shown"},
     ("post", "/api/v1/webhooks/{id}/rotate/"): {"webhook.rotated", "webhook.secret_shown"},
@@ -60,6 +62,11 @@ def _with_second_owner(rows: Rows, by: Actor) -> Rows:
     return {**rows, "own": rows["token_id"].membership}
 
 
+def _with_requested_deletion(rows: Rows, by: Actor) -> Rows:
+    organizations.request_deletion(rows["token_id"].organization, "Acme", by=by)
+    return rows
+
+
 def _with_disabled_endpoint(rows: Rows, by: Actor) -> Rows:
     webhooks.disable_endpoint(rows["endpoint_id"], because="Tested", by=by)
     return rows
@@ -71,6 +78,7 @@ PREPARED: dict[tuple[str, str], Callable[[Rows, Actor], Rows]] = {
     ("post", "/api/v1/jobs/{id}/cancel/"): _with_waiting_job,
     ("post", "/api/v1/training-runs/{id}/cancel/"): _with_waiting_job,
     ("post", "/api/v1/deployments/{id}/start/"): _with_stopped_deployment,
+    ("delete", "/api/v1/organization/deletion/"): _with_requested_deletion,
     ("post", "/api/v1/organization/leave/"): _with_second_owner,
     ("post", "/api/v1/webhooks/{id}/enable/"): _with_disabled_endpoint,
 }
