@@ -320,7 +320,8 @@ def test_the_table_of_roles_is_told_whole(api_viewer: Any, as_viewer: Client) ->
 
 def test_the_page_tells_the_table_of_roles_in_words(as_viewer: Client) -> None:
     rows = {area.name: area.verbs_by_role for area in role_table.areas()}
-    assert rows["organization"] == ["see, change, hand over, leave", *["see, change, leave"], *["see, leave"] * 3]
+    owner, admin = "see, change, hand over, leave, export, delete", "see, change, leave, export"
+    assert rows["organization"] == [owner, admin, *["see, leave"] * 3]
     assert rows["usage"] == ["see"] * 5
     assert rows["predictions"] == ["ask for", "ask for", "ask for", "", ""]
     page = as_viewer.get("/o/acme/settings/members/").content.decode()
