@@ -300,7 +300,7 @@ def filter_group(context: Context, label: str, name: str, options: Any, instead_
 
 @register.inclusion_tag("core/components/filter_chips.html", takes_context=True)
 def filter_chips(context: Context, chips: Sequence[Any]) -> dict[str, Any]:
-    """The filters that are on: each of `chips` has `name` (its parameter), `label` and `value`; a link takes it away."""
+    """The filters that are on: each of `chips` has `name` (its parameter), `label`, `value`; a link takes it away."""
     return {"chips": [{"chip": one, "url": query(context, **{one.name: None})} for one in chips]}
 
 
