@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Response, WebSocketRoute, expect
 
 from apps.core.consumers import COME_AGAIN
 from apps.organizations.sockets import NOT_FOUND
@@ -17,6 +17,7 @@ from tests.browsing import DEADLINE_S, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+A_SECOND_MS = 1_000
 A_MINUTE_MS = 60_000
 
 
@@ -28,7 +29,7 @@ def page(browser: Browser, live_server: Any, as_owner: Client) -> Iterator[Page]
     page.context.close()
 
 
-def connections(page: Page, url: str, *codes: int) -> list[WebSocketRoute]:
+def connections(page: Page, url: str, *codes: int, path: str = "jobs/") -> list[WebSocketRoute]:
     """Open a page whose sockets are closed with these codes, one after the other; later ones stay open."""
     opened: list[WebSocketRoute] = []
 
@@ -40,7 +41,7 @@ def connections(page: Page, url: str, *codes: int) -> list[WebSocketRoute]:
             route.on_message(lambda message: route.send(json.dumps({"subscribed": json.loads(message)["subscribe"]})))
 
     page.route_web_socket("**/live/", accept)
-    page.goto(f"{url}/o/acme/jobs/")
+    page.goto(f"{url}/o/acme/{path}")
     return opened
 
 
@@ -76,3 +77,23 @@ def test_what_a_phone_is_told_leaves_room_for_the_bar(page: Page, live_server: A
         assert box
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 360
+
+
+def test_a_page_that_is_fetched_now_and_then_shows_the_last_change_of_a_burst_too(page: Page, live_server: Any) -> None:
+    [socket] = connections(page, live_server.url, path="usage/")
+    expect(page.locator("#stale")).to_be_hidden()
+    page.clock.run_for(A_MINUTE_MS)
+    page.wait_for_load_state("networkidle")
+    for _ in range(2):
+        with page.expect_response(is_fragment):
+            socket.send(json.dumps({"topic": "usage"}))
+            page.clock.run_for(A_SECOND_MS)
+            socket.send(json.dumps({"topic": "usage"}))
+            page.clock.run_for(A_SECOND_MS)
+        page.wait_for_load_state("networkidle")
+        with page.expect_response(is_fragment):
+            page.clock.run_for(A_MINUTE_MS)
+
+
+def is_fragment(response: Response) -> bool:
+    return response.url.endswith("/usage/") and response.request.headers.get("hx-request") == "true"

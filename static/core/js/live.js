@@ -1,6 +1,7 @@
 // One WebSocket for the page. It names the topics that `[data-live]` elements show; when one changes, the element gets
 // a `live` event and htmx fetches its fragment again. What it says never replaces what the server would render.
-// After a loss it says up to where it was told (`since`), and is told what it missed.
+// After a loss it says up to where it was told (`since`), and is told what it missed. An element with
+// `data-live-every` (seconds) is fetched no more often than that, and once more after the last change.
 
 const REFRESH_MS = 200;
 const FIRST_RETRY_MS = 500;
@@ -13,6 +14,8 @@ const path = document.body.dataset.liveUrl;
 const badge = document.getElementById("stale");
 const waiting = new Set();
 const owed = new Set(); // topics whose fragment could not be fetched
+const fetchedAt = new Map(); // by the element's id, because answers replace elements
+const putOff = new Set(); // ids of elements whose turn comes later
 let socket = null;
 let retry = 0;
 let failures = 0;
@@ -39,8 +42,29 @@ function refresh() {
     if (!topics.length) continue;
     // What is being fetched may be older than what was told meanwhile, so it is fetched once more.
     if (element.classList.contains("htmx-request")) changed(new Set(topics));
-    else element.dispatchEvent(new CustomEvent("live", { bubbles: false }));
+    else if (pauseOf(element) > 0) putOffUntilDue(element, topics);
+    else fetchAgain(element);
   }
+}
+
+function fetchAgain(element) {
+  fetchedAt.set(element.id, performance.now());
+  element.dispatchEvent(new CustomEvent("live", { bubbles: false }));
+}
+
+function pauseOf({ id, dataset }) {
+  const every = Number(dataset.liveEvery ?? 0) * SECOND_MS;
+  return (fetchedAt.get(id) ?? -Infinity) + every - performance.now();
+}
+
+function putOffUntilDue(element, topics) {
+  const { id } = element;
+  if (putOff.has(id)) return;
+  putOff.add(id);
+  setTimeout(() => {
+    putOff.delete(id);
+    changed(new Set(topics));
+  }, pauseOf(element));
 }
 
 function subscribe() {
