@@ -273,6 +273,7 @@ def test_progress_says_its_step_and_what_is_left() -> None:
 
     assert "fold 2 of 5" in html
     assert "about 1 m 24 s left" in html
+    assert "almost done" in render("{% progress 0.99 left_s=0.26 %}")
 
 
 def test_progress_of_something_without_an_estimate_tells_none() -> None:

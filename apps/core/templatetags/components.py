@@ -419,6 +419,10 @@ def dropzone(bound: BoundField, prompt: str = "Drop a file here, or choose one",
 # Progress and logs
 
 
+def _left(seconds: float) -> str:
+    return f"about {formatting.format_duration(seconds * 1000)} left" if seconds >= 1 else "almost done"
+
+
 @register.inclusion_tag("core/components/progress.html")
 def progress(
     share: float | None, step: str = "", left_s: float | None = None, tone: str = "", label: str = "Progress"
@@ -433,7 +437,7 @@ def progress(
         "value": None if share is None else round(min(max(share, 0.0), 1.0) * 100, 1),
         "percent": "" if share is None else f"{int(min(max(share, 0.0), 1.0) * 100)}%",
         "step": step,
-        "left": "" if left_s is None else f"about {formatting.format_duration(left_s * 1000)} left",
+        "left": "" if left_s is None else _left(left_s),
         "tone": tone,
     }
 
