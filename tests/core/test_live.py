@@ -111,6 +111,7 @@ async def test_positions_of_another_organization_tell_nothing_of_it(
     acme: Any, globex: Any, outsider: Any, viewer: Any
 ) -> None:
     await told(acme, "jobs", "jobs")
+    await sync_to_async(live_channel.forget_raw)(live._client(), globex.pk)  # its founding was told
     mine, _ = await connect(viewer, "acme")
     await mine.send({"subscribe": ["jobs"], "since": ""})
     position = (await mine.receive())["at"]
