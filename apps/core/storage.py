@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -89,9 +89,12 @@ def local_copy(path: str) -> Iterator[Path]:
 
 
 def open_stream(path: str) -> BinaryIO:
-    """The file, open for reading; memory does not grow with it. Raises as `local_copy`."""
+    """The file, open to be read once; no copy of it stays on this machine. Raises as `local_copy`."""
+    _require_own(path)
     with unavailable_when_failing():
-        return _local(path).open("rb")
+        if _folder():
+            return _local(path).open("rb")
+        return cast(BinaryIO, _bucket().Object(path).get()["Body"])
 
 
 def delete(path: str) -> None:
@@ -106,7 +109,7 @@ def delete(path: str) -> None:
 
 
 def stored_files(*parts: str) -> Iterator[StoredFile]:
-    """Every file of the current organization, below `parts` if given; of interrupted writes too."""
+    """Every file of the current organization, below `parts` if given; in a folder of interrupted writes too."""
     prefix = tenant_path(*parts) if parts else str(current_tenant_id())
     with unavailable_when_failing():
         if folder := _folder():
@@ -119,12 +122,25 @@ def stored_files(*parts: str) -> Iterator[StoredFile]:
 
 
 def delete_everything() -> None:
-    """Remove every file of the current organization, and its folder; what is removed already stays so."""
+    """Remove every file of the current organization, half ones too; what is removed already stays so."""
     for file in stored_files():
         delete(file.path)
-    if folder := _folder():
-        with unavailable_when_failing():
+    with unavailable_when_failing():
+        if folder := _folder():
             shutil.rmtree(folder / str(current_tenant_id()), ignore_errors=True)
+        for upload in _unfinished_uploads():
+            upload.abort()
+
+
+def unfinished_upload_count() -> int:
+    """Uploads of the current organization that S3 keeps the parts of, because nobody finished or ended them."""
+    with unavailable_when_failing():
+        return sum(1 for _ in _unfinished_uploads())
+
+
+def _unfinished_uploads() -> Iterator[Any]:
+    if not _folder():
+        yield from _bucket().multipart_uploads.filter(Prefix=f"{current_tenant_id()}/")
 
 
 class Measured:

@@ -57,6 +57,13 @@ class StoredObject:
             raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
         self._bucket.objects[self._key] = bytes(received)
 
+    def get(self) -> dict[str, Any]:
+        if self._bucket.fails:
+            raise ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+        if self._key not in self._bucket.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        return {"Body": io.BytesIO(self._bucket.objects[self._key])}
+
     def delete(self) -> None:
         self._bucket.objects.pop(self._key, None)
 

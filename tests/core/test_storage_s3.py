@@ -176,3 +176,27 @@ def test_everything_of_an_organization_is_listed_and_deleted_and_nothing_of_anot
     assert list(storage.stored_files()) == []
     with tenancy.no_scope(), storage.open_stream(others) as stream:
         assert stream.read() == b"theirs"
+
+
+def test_a_file_that_is_read_once_leaves_no_copy_on_this_machine(path: str, tmp_path: Path) -> None:
+    storage.store(path, io.BytesIO(b"12345"))
+    with storage.open_stream(path) as stream:
+        assert stream.read(2) + stream.read() == b"12345"
+    assert [found for found in tmp_path.rglob("*") if found.is_file()] == []
+
+
+def test_parts_of_an_upload_that_was_killed_are_found_and_deleted_and_nothing_of_another(path: str) -> None:
+    def begin(key: str) -> None:
+        upload = storage._bucket().Object(key).initiate_multipart_upload()
+        upload.Part(1).upload(Body=b"part")
+
+    begin(path)
+    with tenancy.scope(uuid7()):
+        begin(storage.tenant_path("datasets", "a.csv"))
+        assert storage.unfinished_upload_count() == 1
+        others = tenancy.current_tenant_id()
+    assert storage.unfinished_upload_count() == 1
+    storage.delete_everything()
+    assert storage.unfinished_upload_count() == 0
+    with tenancy.scope(others):
+        assert storage.unfinished_upload_count() == 1

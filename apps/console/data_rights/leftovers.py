@@ -26,6 +26,7 @@ def count(client: redis.Redis, organization_id: UUID) -> dict[str, int]:
     """How many rows, files, keys and events are left, by the place where they are. Empty: nothing is."""
     with tenancy.scope(organization_id):
         places = {**_rows(organization_id), "files": sum(1 for _ in storage.stored_files())}
+        places["unfinished uploads"] = storage.unfinished_upload_count()
     places["redis keys"] = sum(1 for _ in keys_of(client, organization_id))
     places["redis events"] = sum(len(ids) for _, ids in events_of(client, organization_id))
     places["published"] = int(bool(client.sismember(snapshots.INDEX, str(organization_id))))
