@@ -6,6 +6,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.utils import timezone
 
 from apps.core import live
 from apps.core.live_channel import group_name, is_after, person_group
@@ -18,8 +19,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     """Joins its organization's group and forwards the events of the topics it asked for, until its person is told off.
 
     A page that says `since` which position it was told of gets what it missed, once, and then each event once.
-    `organizations.sockets.TenantSocketMiddleware` lets members in, and puts `organization_id` and `is_still_admitted`
-    into the scope.
+    `organizations.sockets.TenantSocketMiddleware` lets members in, and puts `organization_id`, `admitted_until` and
+    `is_still_admitted` into the scope.
     """
 
     async def connect(self) -> None:
@@ -44,12 +45,18 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.send_json({"subscribed": sorted(self.topics), **missed})
 
     async def live_event(self, message: dict[str, str]) -> None:
-        if self.at and message["after"] != self.at:
+        if self._is_over():
+            await self.close(code=COME_AGAIN)
+        elif self.at and message["after"] != self.at:
             await self._catch_up(message["at"])
         else:
             self.at = message["at"]
             if message["topic"] in self.topics:
                 await self.send_json({key: message[key] for key in ("topic", "event", "at")})
+
+    def _is_over(self) -> bool:
+        until = self.scope["admitted_until"]
+        return until is not None and until <= timezone.now()
 
     async def _catch_up(self, position: str) -> None:
         """What was told already is not told again; what was lost on the way, all up to now, is."""

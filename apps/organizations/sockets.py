@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from channels.auth import get_user
 from channels.db import database_sync_to_async
@@ -20,7 +22,8 @@ NOT_FOUND = 4404  # close code: there is nothing to hear here, and asking again 
 class TenantSocketMiddleware:
     """Sets `scope["organization_id"]` from the membership behind the `organization_slug` of the address.
 
-    `scope["is_still_admitted"]` asks anew: for whoever could have been removed before they heard of removals.
+    `scope["admitted_until"]` is when an operator's look ends, None for members. `scope["is_still_admitted"]` asks anew:
+    for whoever could have been removed before they heard of removals.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -28,15 +31,15 @@ class TenantSocketMiddleware:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         slug, browser = scope["url_route"]["kwargs"]["organization_slug"], scope["session"]
-        membership = await _membership(scope["user"], browser, slug)
-        if membership is None:
+        admission = await _admission(scope["user"], browser, slug)
+        if admission is None:
             await _turn_away(receive, send)
             return
-        organization_id = membership.organization_id
+        organization_id, admitted_until = admission
         is_still_admitted = partial(_is_still_admitted, browser.session_key, slug)
         with tenancy.scope(organization_id):
-            inside = {**scope, "organization_id": organization_id, "is_still_admitted": is_still_admitted}
-            await self.inner(inside, receive, send)
+            told = {"admitted_until": admitted_until, "is_still_admitted": is_still_admitted}
+            await self.inner({**scope, "organization_id": organization_id, **told}, receive, send)
 
 
 async def _turn_away(receive: Any, send: Any) -> None:
@@ -48,18 +51,19 @@ async def _turn_away(receive: Any, send: Any) -> None:
 
 async def _is_still_admitted(session_key: str, slug: str) -> bool:
     browser = SessionStore(session_key)
-    return await _membership(await get_user({"session": browser}), browser, slug) is not None
+    return await _admission(await get_user({"session": browser}), browser, slug) is not None
 
 
 @database_sync_to_async
-def _membership(user: Any, browser: Mapping[str, Any], slug: str) -> Any:
+def _admission(user: Any, browser: Mapping[str, Any], slug: str) -> tuple[UUID, datetime | None] | None:
+    """The organization that lets somebody in, and until when if that is limited."""
     if not user.is_authenticated:
         return None
     try:
         if session := acting.lasting(browser, user, slug):
-            return session.membership
+            return session.organization_id, session.ends_at
         membership = queries.membership_in(user, slug)
         queries.require_admission(membership)
     except DomainError:
         return None
-    return membership
+    return membership.organization_id, None

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.core import live
 from apps.core.actors import Actor
 from apps.organizations import acting
 from apps.organizations.models import ActingSession, Membership
@@ -33,6 +34,7 @@ def start_acting(membership: Membership, reason: str, *, by: Actor) -> ActingSes
 
 @transaction.atomic
 def end_acting(session: ActingSession, *, by: Actor) -> None:
-    """End it before its time; once more changes nothing."""
+    """End it before its time, its open pages too; once more changes nothing."""
     if ActingSession.objects.filter(pk=session.pk, ended_at__isnull=True).update(ended_at=Now()):
         tell(acting.as_person(by, session), "acting.ended", session, {})
+        live.disconnect(session.operator_id)
