@@ -37,12 +37,14 @@ def echo(nonce: str) -> None:
 
 @shared_task(name="console.publish_lost_snapshots")
 def publish_lost_snapshots() -> None:
-    """Publish again what Redis lost."""
+    """Publish again what Redis lost, and tell again what was erased."""
+    from apps.console.data_rights import erasure
     from apps.core import snapshots
     from apps.organizations.models import Organization
 
     for organization_id in snapshots.missing(Organization.objects.values_list("pk", flat=True)):
         snapshots.publish_or_leave_to_beat(organization_id)
+    snapshots.forget(*snapshots.untold(erasure.erased()))
 
 
 @shared_task(name="console.publish_late_snapshots")

@@ -82,6 +82,13 @@ def forget(*organization_ids: UUID) -> None:
             pipe.execute()
 
 
+def untold(erased_ids: Iterable[UUID]) -> list[UUID]:
+    """Those of which the data plane would not hear any more that they were erased: Redis has lost it."""
+    ids = list(erased_ids)
+    known = _client().smismember(ERASED, [str(organization_id) for organization_id in ids]) if ids else []
+    return [organization_id for organization_id, is_known in zip(ids, known, strict=True) if not is_known]
+
+
 def missing(organization_ids: Iterable[UUID]) -> list[UUID]:
     """Those of which Redis has no snapshot."""
     ids = list(organization_ids)

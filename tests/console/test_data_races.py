@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -15,36 +16,38 @@ from django.db.models.functions import Now
 from apps.console import tasks
 from apps.console.data_rights import erasure
 from apps.console.data_rights.models import ErasureReceipt
-from apps.core import snapshots
+from apps.core import snapshots, tenancy
 from apps.core.actors import Actor
 from apps.organizations.errors import HoldOver
 from apps.organizations.models import DELETION_HOLD, Organization
+from apps.usage.models import UsageEvent
 from tests import database
 from tests.console.test_data_closing import close, move_request_back, reopen
 
 pytestmark = pytest.mark.django_db(databases=["default", "console"], transaction=True)
 
 
-def elsewhere(call: Any) -> None:
-    """Do it in a thread, which has a connection and transactions of its own."""
-    failures: list[BaseException] = []
+def elsewhere(pool: ThreadPoolExecutor, call: Callable[[], Any]) -> Future[Any]:
+    """Begin it in a thread, which has a connection and transactions of its own."""
 
-    def run() -> None:
+    def run() -> Any:
         try:
-            call()
-        except BaseException as failure:
-            failures.append(failure)
+            return call()
         finally:
             connections.close_all()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
+    return pool.submit(run)
 
 
-def test_who_asked_before_the_erasure_began_and_is_heard_after_it_reopens_nothing(acme: Any, actor: Actor) -> None:
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as started:
+        yield started
+
+
+def test_who_asked_before_the_erasure_began_and_is_heard_after_it_reopens_nothing(
+    acme: Any, actor: Actor, pool: ThreadPoolExecutor
+) -> None:
     close(acme, actor)
 
     def begin_erasure() -> None:
@@ -53,7 +56,7 @@ def test_who_asked_before_the_erasure_began_and_is_heard_after_it_reopens_nothin
 
     with transaction.atomic():
         connection.cursor().execute("SELECT now()")  # from here on, this is the transaction's time
-        elsewhere(begin_erasure)
+        elsewhere(pool, begin_erasure).result()
         with pytest.raises(HoldOver):
             reopen(acme, actor)
     assert Organization.objects.get(pk=acme.pk).is_closed
@@ -61,7 +64,7 @@ def test_who_asked_before_the_erasure_began_and_is_heard_after_it_reopens_nothin
 
 @pytest.mark.parametrize("publish", [tasks.publish_late_snapshots, tasks.publish_lost_snapshots])
 def test_an_organization_that_is_erased_meanwhile_keeps_no_other_from_being_published(
-    publish: Any, acme: Any, globex: Any, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    publish: Any, acme: Any, globex: Any, actor: Actor, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = redis_package.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
@@ -72,7 +75,7 @@ def test_an_organization_that_is_erased_meanwhile_keeps_no_other_from_being_publ
 
     def erased_first(organization_id: UUID) -> None:
         if organization_id == acme.pk:
-            elsewhere(lambda: erasure.erase(acme.pk))
+            elsewhere(pool, lambda: erasure.erase(acme.pk)).result()
         real(organization_id)
 
     monkeypatch.setattr(snapshots, "publish", erased_first)
@@ -95,3 +98,53 @@ def test_a_table_that_the_console_may_not_read_fails_the_verification(acme: Any,
     finally:
         with database.admin(database.DATABASE) as admin:
             admin.execute("DROP TABLE unreadable")
+
+
+def test_edges_are_told_again_of_what_was_erased_once_redis_has_lost_it(acme: Any, globex: Any, actor: Actor) -> None:
+    client = redis_package.Redis.from_url(settings.REDIS_URL)
+    close(acme, actor)
+    move_request_back(acme, 31)
+    erasure.erase(acme.pk)
+    client.flushdb()
+    tasks.publish_lost_snapshots()
+    assert client.smembers(snapshots.ERASED) == {str(acme.pk).encode()}
+    assert client.smembers(snapshots.INDEX) == {str(globex.pk).encode()}
+
+
+def begun(organization: Any, by: Actor) -> ErasureReceipt:
+    close(organization, by)
+    move_request_back(organization, 31)
+    receipt = erasure._begin(organization.pk)
+    assert receipt is not None
+    return receipt
+
+
+def is_waited_for() -> bool:
+    """Whether somebody waits for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+def test_p10_of_two_runs_none_takes_a_table_for_empty_while_the_other_removes_its_rows(
+    acme: Any, actor: Actor, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "BATCH_ROWS", 2)
+    receipt = begun(acme, actor)
+    table = UsageEvent._meta.db_table
+    with tenancy.scope(acme.pk):
+        UsageEvent.objects.bulk_create(
+            UsageEvent(meter="predictions", quantity=1, occurred_at="2026-01-01T00:00:00Z") for _ in range(3)
+        )
+
+    def second() -> int:
+        with tenancy.scope(acme.pk):
+            return erasure._erase_batch(receipt, table)
+
+    with tenancy.scope(acme.pk), transaction.atomic():
+        assert erasure._erase_batch(receipt, table) == 2
+        other = elsewhere(pool, second)
+        while not is_waited_for():
+            assert not other.done()
+    assert other.result() == 1
+    assert ErasureReceipt.objects.get().row_counts == {table: 3}

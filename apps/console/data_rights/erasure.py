@@ -18,6 +18,7 @@ import structlog
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from apps.accounts import mail
@@ -40,6 +41,11 @@ def due() -> list[UUID]:
     """Organizations to be erased: those whose time is over, and those whose erasure was cut off."""
     unfinished = ErasureReceipt.objects.filter(erased_at__isnull=True).values_list("organization_id", flat=True)
     return sorted({*organizations.due_for_erasure().values_list("pk", flat=True), *unfinished})
+
+
+def erased() -> QuerySet[Any, UUID]:
+    """Organizations that were erased."""
+    return ErasureReceipt.objects.filter(erased_at__isnull=False).values_list("organization_id", flat=True)
 
 
 def erase(organization_id: UUID) -> ErasureReceipt | None:
@@ -126,7 +132,8 @@ def _erase_rows(receipt: ErasureReceipt, model: Any) -> None:
 def _erase_batch(receipt: ErasureReceipt, table: str) -> int:
     """Remove some rows and count them on the receipt, both or neither."""
     name = connection.ops.quote_name(table)
-    some = f"SELECT ctid FROM {name} WHERE organization_id = %s LIMIT %s"  # noqa: S608 - names of our own tables
+    # Locked, so that a run beside this one waits and takes the next ones, instead of finding none and going on.
+    some = f"SELECT ctid FROM {name} WHERE organization_id = %s LIMIT %s FOR UPDATE"  # noqa: S608 - our own tables
     with connection.cursor() as cursor:
         cursor.execute(
             f"DELETE FROM {name} WHERE ctid = ANY(ARRAY({some}))",  # noqa: S608
