@@ -1,4 +1,4 @@
-"""Names as long as they may be, in a real browser: nothing leaves the screen, nothing shrinks until nobody can hit it."""
+"""Names as long as they may be, in a real browser: nothing leaves the screen or shrinks until nobody can hit it."""
 
 from __future__ import annotations
 
