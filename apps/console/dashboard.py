@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apps.accounts.enums import MailStatus
 from apps.accounts.models import Mail
+from apps.console.data_rights.models import ErasureReceipt
 from apps.console.status import queries as status
 from apps.console.tenants import figures, links
 from apps.deployments.models import Replica
@@ -47,6 +48,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "failed_jobs_url": links.failed_jobs(now - figures.DAY),
         "mails": mails(),
         "webhooks": webhooks(now),
+        "erasures": erasures(),
         "replicas": replicas(),
         "components": status.states(now),
         "busiest": busiest(),
@@ -95,6 +97,15 @@ def webhooks(now: datetime) -> Waiting:
     )
     waiting_url = links.rows(Delivery, status__in=",".join(OPEN))
     return Waiting(**found, waiting_url=waiting_url, failed_url=links.failed_deliveries(now - figures.DAY))
+
+
+def erasures() -> Waiting:
+    """Erasures that were begun and are not done, and those of them that found something left."""
+    found = ErasureReceipt.objects.filter(erased_at__isnull=True).aggregate(
+        waiting=Count("id"), oldest=Min("begun_at"), failed=Count("id", filter=~Q(problem=""))
+    )
+    url = links.rows(ErasureReceipt, erased_at__isnull=True)
+    return Waiting(**found, waiting_url=url, failed_url=url)
 
 
 def replicas() -> list[dict[str, Any]]:

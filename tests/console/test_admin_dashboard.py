@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.accounts import mail
 from apps.accounts.models import Mail, User
-from apps.console.models import ProbeResult
+from apps.console.models import ErasureReceipt, ProbeResult
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.deployments.models import Replica
@@ -145,3 +145,18 @@ def queries_of(console: Client) -> int:
     with CaptureQueriesContext(connections["console"]) as counted, CaptureQueriesContext(connections["default"]) as own:
         assert console.get("/admin/").status_code == 200
     return len(counted) + len(own)
+
+
+def test_an_erasure_that_left_something_is_told_until_it_is_done(console: Client) -> None:
+    assert "Erasures" not in words(console.get("/admin/"))
+    left = ErasureReceipt.objects.create(
+        organization_id=uuid4(), name_hash="0", requested_at=timezone.now(), problem="Left: files: 2"
+    )
+    page = console.get("/admin/")
+    assert "1 unfinished" in words(page)
+    assert "1 found something left" in words(page)
+    assert page.context["erasures"].waiting_url in page.content.decode().replace("&amp;", "&")
+    listed = console.get(page.context["erasures"].waiting_url).context["cl"].result_list
+    assert [row.pk for row in listed] == [left.pk]
+    ErasureReceipt.objects.update(erased_at=timezone.now(), problem="")
+    assert "Erasures" not in words(console.get("/admin/"))
