@@ -37,10 +37,10 @@ def shut(organization: Any, how: str, owner: Actor, operator: Actor) -> None:
 def test_nobody_joins_by_an_invitation_that_was_sent_before(
     how: str, acme: Any, actor: Actor, operator: Actor, django_capture_on_commit_callbacks: Any
 ) -> None:
-    guest = UserFactory(email="guest@example.com")
+    guest: Any = UserFactory(email="guest@example.com")
     with tenancy.scope(acme.pk), django_capture_on_commit_callbacks(execute=True):
         services.invite_member("guest@example.com", "developer", by=actor)
-    found = re.search(r"/invitations/(\S+)/", mail.outbox[-1].body)
+    found = re.search(r"/invitations/(\S+)/", str(mail.outbox[-1].body))
     assert found
     shut(acme, how, actor, operator)
     browser = Client()
