@@ -1,5 +1,6 @@
 """The look and the navigation of the operator's console."""
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 UNFOLD = {
@@ -9,6 +10,23 @@ UNFOLD = {
     "SITE_URL": "/",
     "DASHBOARD_CALLBACK": "apps.console.dashboard.dashboard",
     "SHOW_HISTORY": False,
+    "STYLES": [lambda _: static("core/css/console.css")],
+    # Around the product's accent: 600 for links and buttons on white, 500 for links on the dark theme's surfaces.
+    "COLORS": {
+        "primary": {
+            "50": "#eef0fe",
+            "100": "#e0e4fd",
+            "200": "#c9cffa",
+            "300": "#b3bdfc",
+            "400": "#9ba8ff",
+            "500": "#7685f7",
+            "600": "#3f51d9",
+            "700": "#3343bf",
+            "800": "#2b389c",
+            "900": "#262f7a",
+            "950": "#1d2140",
+        },
+    },
     "SIDEBAR": {
         "navigation": [
             {

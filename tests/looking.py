@@ -32,6 +32,15 @@ def faults(page: Page, part: str = "body") -> list[str]:
     return [f"{page.url} {fault}" for fault in found]
 
 
+def contrast_faults(page: Page, part: str = "body") -> list[str]:
+    """In the theme that the page was loaded in, for pages that do not follow the browser's afterwards."""
+    session = page.context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": AXE_SCRIPT})
+    found = list(_axe(session, part, COLOURS, page.url))
+    session.detach()
+    return found
+
+
 def _faults(page: Page, session: CDPSession, part: str) -> Iterator[str]:
     yield from _axe(session, part, RULES, "light, 1280 px")
     page.emulate_media(color_scheme="dark")
