@@ -10,7 +10,7 @@ UNFOLD = {
     "SITE_URL": "/",
     "DASHBOARD_CALLBACK": "apps.console.dashboard.dashboard",
     "SHOW_HISTORY": False,
-    "STYLES": [lambda _: static("core/css/console.css")],
+    "STYLES": [lambda _: static("console/css/console.css")],
     # Around the product's accent: 600 for links and buttons on white, 500 for links on the dark theme's surfaces.
     "COLORS": {
         "primary": {
