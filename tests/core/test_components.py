@@ -131,7 +131,7 @@ def test_navigation_shows_only_what_exists_and_may_be_opened(monkeypatch: pytest
 
     monkeypatch.setattr(navigation.http, "link", link)
     request = request_for("/o/acme/jobs/", "jobs.read", "datasets.read")
-    request.resolver_match = SimpleNamespace(app_name="jobs")
+    request.resolver_match = SimpleNamespace(view_name="jobs:job-detail")
 
     shown = [place for group in navigation.places(request) for place in group]
 

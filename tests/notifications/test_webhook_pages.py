@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -105,3 +106,9 @@ def test_a_longer_list_takes_no_more_queries(
         failed(by_hand, actor)
         DeliveryAttempt.objects.create(delivery=delivery, number=number, url=by_hand.url, started_at=clock.now())
     assert counts() == one
+
+
+def test_webhooks_stand_below_the_settings_and_notifications_do_not(as_owner: Client) -> None:
+    marked = re.compile(r'href="/o/acme/settings/"[^>]*aria-current="page"')
+    assert marked.search(as_owner.get("/o/acme/notifications/webhooks/").content.decode())
+    assert not marked.search(as_owner.get("/o/acme/notifications/").content.decode())

@@ -19,7 +19,8 @@ register = template.Library()
 class Entry:
     """One place in the navigation. `keys` are pressed one after the other; `permission` empty: for every member.
 
-    `areas` are the apps whose pages stand below it, beside its own; `aliases` are other words people use for it.
+    `areas` are how the names of pages begin that stand below it, beside its own app's; `aliases` are other words people
+    use for it.
     """
 
     label: str
@@ -30,8 +31,9 @@ class Entry:
     areas: tuple[str, ...] = ()
     aliases: str = ""
 
-    def holds(self, area: str) -> bool:
-        return area in (self.url_name.partition(":")[0], *self.areas)
+    def holds(self, page: str) -> bool:
+        own = f"{self.url_name.partition(':')[0]}:"
+        return page.startswith((own, *self.areas))
 
 
 GROUPS = (
@@ -61,7 +63,7 @@ GROUPS = (
             "organizations:settings",
             "",
             "g s",
-            areas=("audit", "data_rights"),
+            areas=("audit:", "data_rights:", "notifications:webhook-", "notifications:delivery-"),
             aliases="organization time zone",
         ),
     ),
@@ -91,7 +93,7 @@ def _place(request: Request, entry: Entry) -> Place | None:
     except NoReverseMatch:
         return None
     match = request.resolver_match
-    return Place(entry, url, is_current=match is not None and entry.holds(match.app_name))
+    return Place(entry, url, is_current=match is not None and entry.holds(match.view_name))
 
 
 def home_of(organization: Any) -> str:
