@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -188,3 +190,10 @@ def test_what_is_old_is_deleted_in_batches_of_one_organization_only(
     assert list(Notification.objects.all()) == [fresh]
     with tenancy.scope(globex.pk):
         assert Notification.objects.count() == 1
+
+
+def test_reading_leads_back_to_the_list_as_it_was_filtered(mine: Notification, as_developer: Client) -> None:
+    filtered = f"{HOME}?show=unread&event=job.failed"
+    page = as_developer.get(filtered).content.decode()
+    actions = [html.unescape(url) for url in re.findall(r'action="([^"]+)"', page) if "/read/" in url]
+    assert [as_developer.post(url).headers["Location"] for url in actions] == [filtered, filtered]

@@ -40,13 +40,19 @@ def notification_open(request: Request, notification_id: UUID) -> HttpResponse:
 @http.page("notifications.write", methods=["POST"])
 def notification_read(request: Request, notification_id: UUID) -> HttpResponse:
     services.mark_read(_own(request, notification_id), by=request.actor)
-    return http.redirect(request, http.link(request.organization, "notifications:notification-list"))
+    return _back(request)
 
 
 @http.page("notifications.write", methods=["POST"])
 def notification_read_all(request: Request) -> HttpResponse:
     services.mark_all_read(by=request.actor)
-    return http.redirect(request, http.link(request.organization, "notifications:notification-list"))
+    return _back(request)
+
+
+def _back(request: Request) -> HttpResponse:
+    """To the list as it was filtered and paged."""
+    url = http.link(request.organization, "notifications:notification-list")
+    return http.redirect(request, f"{url}?{request.GET.urlencode()}" if request.GET else url)
 
 
 def _own(request: Request, notification_id: UUID) -> Notification:
