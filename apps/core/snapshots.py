@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,6 @@ from uuid import UUID
 import redis
 import structlog
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.utils.module_loading import import_string
 
@@ -30,8 +30,15 @@ log = structlog.get_logger(__name__)
 _sections: dict[str, str] = {}
 
 
+class Gone(LookupError):
+    """The organization was erased since somebody read its id."""
+
+
 def section(name: str, compile_path: str) -> None:
-    """Add the dotted path of a function that, inside a tenant's scope, returns the JSON of section `name`."""
+    """Add the dotted path of a function that, inside a tenant's scope, returns the JSON of section `name`.
+
+    One of them raises `Gone` for an organization that is no more.
+    """
     _sections[name] = compile_path
 
 
@@ -46,7 +53,12 @@ def _compiler(path: str) -> Callable[[], Any]:
 
 
 def publish(organization_id: UUID) -> None:
-    """Compile and publish now. Does nothing when what is published already says the same."""
+    """Compile and publish now. Does nothing when what is published says the same, nor for who was erased."""
+    with suppress(Gone):
+        _publish(organization_id)
+
+
+def _publish(organization_id: UUID) -> None:
     client = _client()
     key = KEY.format(organization_id=organization_id)
     with transaction.atomic(), client.lock(f"{key}:lock", timeout=10):
@@ -103,13 +115,10 @@ def publish_on_commit(organization_id: UUID) -> None:
 
 
 def publish_or_leave_to_beat(organization_id: UUID) -> None:
-    """Publish now; what Redis does not take now is taken by the next round of beat.
-
-    Of an organization that was erased since somebody read its id there is nothing to publish.
-    """
+    """Publish now; what Redis does not take now is taken by the next round of beat."""
     try:
         publish(organization_id)
-    except (redis.RedisError, ObjectDoesNotExist) as error:
+    except redis.RedisError as error:
         log.warning("snapshot_publish_failed", organization_id=str(organization_id), error=str(error))
 
 

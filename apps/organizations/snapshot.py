@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from apps.core import snapshots
 from apps.core.tenancy import current_tenant_id
 from apps.organizations.models import ApiToken, Organization
 
 
 def compile_organization() -> dict[str, str]:
-    """Why its calls are refused; nothing while they are not."""
-    organization = Organization.objects.get(pk=current_tenant_id())
+    """Why its calls are refused; nothing while they are not. Raises `snapshots.Gone`."""
+    organization = Organization.objects.filter(pk=current_tenant_id()).first()
+    if organization is None:
+        raise snapshots.Gone
     told = {"suspended_because": organization.suspended_because} if organization.is_suspended else {}
     return told | ({"closed_until": organization.erased_after.date().isoformat()} if organization.erased_after else {})
 

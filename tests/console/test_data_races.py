@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -12,17 +12,26 @@ import redis as redis_package
 from django.conf import settings
 from django.db import ProgrammingError, connection, connections, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.console import tasks
 from apps.console.data_rights import erasure
 from apps.console.data_rights.models import ErasureReceipt
 from apps.core import snapshots, tenancy
 from apps.core.actors import Actor
+from apps.deployments import services as deployments
+from apps.deployments.enums import ReplicaStatus
+from apps.deployments.probing import Prober
 from apps.organizations.errors import HoldOver
 from apps.organizations.models import DELETION_HOLD, Organization
 from apps.usage.models import UsageEvent
 from tests import database
 from tests.console.test_data_closing import close, move_request_back, reopen
+from tests.deployments.replicas import add_replica
+from tests.deployments.test_stale import Witness
+from tests.factories.serving import make_model_version
+from workers.scaler.leadership import Listed
+from workers.scaler.scaler import Scaler
 
 pytestmark = pytest.mark.django_db(databases=["default", "console"], transaction=True)
 
@@ -148,3 +157,19 @@ def test_p10_of_two_runs_none_takes_a_table_for_empty_while_the_other_removes_it
             assert not other.done()
     assert other.result() == 1
     assert ErasureReceipt.objects.get().row_counts == {table: 3}
+
+
+def test_the_scaler_goes_on_after_an_organization_with_deployments_was_erased(acme: Any, actor: Actor) -> None:
+    with tenancy.scope(acme.pk):
+        deployment = deployments.create_deployment("leaving", make_model_version(), by=actor)
+        replica = add_replica(deployment, 0, ReplicaStatus.READY)
+    prober = Prober()
+    scaler = Scaler(cast(Any, Witness(replica)), prober)
+    scaler.tick({deployment.pk: Listed(acme.pk, deployment.generation)}, timezone.now())
+    close(acme, actor)
+    move_request_back(acme, 31)
+    erasure.erase(acme.pk)
+    scaler.tick({}, timezone.now())
+    prober.close()
+    client = redis_package.Redis.from_url(settings.REDIS_URL)
+    assert not client.exists(snapshots.KEY.format(organization_id=acme.pk))
