@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
@@ -113,9 +113,8 @@ def stored_files(*parts: str) -> Iterator[StoredFile]:
     prefix = tenant_path(*parts) if parts else str(current_tenant_id())
     with unavailable_when_failing():
         if folder := _folder():
-            for path in sorted((folder / prefix).rglob("*")):
-                if path.is_file():
-                    yield StoredFile(str(path.relative_to(folder)), path.stat().st_size)
+            for path, size in _files_below(folder / prefix):
+                yield StoredFile(str(path.relative_to(folder)), size)
         else:
             for found in _bucket().objects.filter(Prefix=f"{prefix}/"):
                 yield StoredFile(found.key, found.size)
@@ -199,6 +198,20 @@ def _folder() -> Path | None:
     """Where files lie on this machine; None with S3."""
     storage = storages["default"]
     return Path(storage.location) if isinstance(storage, FileSystemStorage) else None
+
+
+def _files_below(place: Path) -> Iterator[tuple[Path, int]]:
+    """Each file and its size, but for what is removed meanwhile."""
+    for folder, folders, names in os.walk(place, onerror=_unless_removed):
+        folders.sort()
+        for path in (Path(folder, name) for name in sorted(names)):
+            with suppress(FileNotFoundError):
+                yield path, path.stat().st_size
+
+
+def _unless_removed(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _bucket() -> Any:

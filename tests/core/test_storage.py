@@ -241,3 +241,35 @@ def test_everything_of_an_organization_is_listed_and_deleted_and_nothing_of_anot
     storage.delete_everything()
     assert files_in(folder) == [others]
     assert not (folder / str(tenant)).exists()
+
+
+def test_what_is_removed_while_files_are_listed_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = storage.tenant_path("a", "kept"), storage.tenant_path("b", "removed")
+    for path in (first, second):
+        storage.store(path, io.BytesIO(b"12345"))
+    real = os.scandir
+
+    def remove_then_look(place: Any = ".") -> Any:
+        if Path(place).name == "b":
+            Path(place, "removed").unlink()
+            Path(place).rmdir()
+        return real(place)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", remove_then_look)
+        assert list(storage.stored_files()) == [(first, 5)]
+    listed = storage.stored_files()
+    storage.store(second, io.BytesIO(b"12345"))
+    assert next(listed) == (first, 5)
+    storage.delete(second)
+    assert list(listed) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(place: Any) -> Any:
+        raise PermissionError
+
+    storage.store(storage.tenant_path("a"), io.BytesIO(b"x"))
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StorageUnavailable):
+        list(storage.stored_files())
