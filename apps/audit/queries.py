@@ -25,8 +25,8 @@ from apps.organizations.models import Organization
 COUNTED = 1000
 MOST_NEWS = 99
 MOST_JOBS = 20
-# A month, so that shortening it is no way to remove what somebody just did, to seven years with their leap days.
-SHORTEST_DAYS, LONGEST_DAYS = 30, 7 * 365 + 2
+# A month, so that shortening it is no way to remove what somebody just did.
+SHORTEST_DAYS = 30
 
 Options = list[tuple[str, str]]
 
@@ -88,8 +88,8 @@ class Retention:
 
 
 def retention_of(organization: Organization) -> Retention:
-    """How long the organization's trail is kept. Here a plan will say what `longest` is."""
-    return Retention(organization.audit_retention_days, SHORTEST_DAYS, LONGEST_DAYS)
+    """How long the organization's trail is kept; its plan says what `longest` is."""
+    return Retention(organization.audit_retention_days, SHORTEST_DAYS, organization.longest_trail_days)
 
 
 def count_older(days: int, now: datetime) -> int:

@@ -12,6 +12,7 @@ from apps.core.actors import Actor
 from apps.core.changes import apply_changes
 from apps.core.formatting import format_count
 from apps.core.masking import masked
+from apps.organizations import queries as organizations
 from apps.organizations.errors import ActingReadOnly
 from apps.organizations.models import Organization
 
@@ -47,7 +48,7 @@ def set_retention(organization: Organization, days: int, *, by: Actor, confirmed
 
     Raises `RetentionOutOfBounds`, and `RetentionRemoves` where entries would go and nobody `confirmed` it.
     """
-    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    organization = organizations.locked_organization()
     bounds = queries.retention_of(organization)
     if not bounds.shortest <= days <= bounds.longest:
         raise errors.RetentionOutOfBounds(field="days", shortest=bounds.shortest, longest=bounds.longest)

@@ -15,6 +15,7 @@ from apps.core.admin import ConsoleAdmin
 from apps.core.http import link
 from apps.organizations import acting, services
 from apps.organizations.models import ActingSession, ApiToken, Invitation, Membership, Organization
+from apps.organizations.plans import PLANS
 
 REASON_LENGTH = 200
 
@@ -27,7 +28,7 @@ class OrganizationAdmin(ConsoleAdmin):
     """What operators do with organizations; the console registers it with its numbers (`console.tenants`)."""
 
     search_fields = ["name", "slug"]
-    actions = ["suspend", "resume"]
+    actions = ["suspend", "resume", "set_plan"]
 
     def tenant_of(self, row: Organization) -> UUID:
         return row.pk
@@ -44,6 +45,14 @@ class OrganizationAdmin(ConsoleAdmin):
     @admin.action(description="Resume")
     def resume(self, request: HttpRequest, rows: QuerySet[Organization]) -> None:
         self.each(request, rows, services.resume_organization)
+
+    @admin.action(description="Set the plan")
+    def set_plan(self, request: HttpRequest, rows: QuerySet[Organization]) -> HttpResponse | None:
+        """Asks for the plan, and says that a trail may be shortened by it."""
+        if not (plan := request.POST.get("plan", "")):
+            return self.ask(request, "admin/set_plan.html", "Which plan?", chosen=rows, plans=PLANS.values())
+        self.each(request, rows, partial(services.set_plan, plan=plan))
+        return None
 
 
 @admin.register(Membership)

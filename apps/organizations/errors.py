@@ -178,6 +178,12 @@ class OrganizationSuspended(DomainError):
     page = "organizations/suspended.html"
 
 
+class UnknownPlan(DomainError):
+    code = "unknown_plan"
+    status = 422
+    detail = "There is no plan “{plan}”."
+
+
 class OrganizationClosed(DomainError):
     code = "organization_closed"
     status = 403

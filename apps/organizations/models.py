@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.ids import uuid7
+from apps.organizations import plans
 from apps.organizations.enums import InvitationStatus, Role, TokenKind, TokenStatus
 from apps.organizations.permissions import ALL, permissions_of
 from apps.organizations.querysets import ApiTokenQuerySet, InvitationQuerySet
@@ -30,6 +31,7 @@ class Organization(models.Model):
     name = models.CharField(max_length=80)
     time_zone = models.CharField(max_length=60, default="UTC")
     requires_second_factor = models.BooleanField(default=False)
+    plan = models.CharField(max_length=20, choices=plans.CHOICES, default=plans.FIRST)
     audit_retention_days = models.PositiveSmallIntegerField(default=365)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_because = models.CharField(max_length=200, blank=True)
@@ -57,6 +59,10 @@ class Organization(models.Model):
     @property
     def is_suspended(self) -> bool:
         return self.suspended_at is not None
+
+    @property
+    def longest_trail_days(self) -> int:
+        return plans.PLANS[self.plan].longest_trail_days
 
     @property
     def is_closed(self) -> bool:

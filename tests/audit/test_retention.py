@@ -12,7 +12,10 @@ from apps.audit import errors, queries, services
 from apps.audit.models import AuditEntry
 from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.organizations import services as organizations
+from apps.organizations.errors import UnknownPlan
 from tests.audit.test_append_only import told_long_ago
+from tests.factories.people import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "console", "owner"])
 
@@ -92,3 +95,53 @@ def test_s2_only_an_owner_changes_it(acme: Any, viewer: Any, in_acme: Any) -> No
     assert "Only an owner changes it" in admin.get(PAGE).content.decode()
     assert admin.post(PAGE, {"days": 730}).status_code == 403
     assert kept(acme) == 365
+
+
+def set_plan(acme: Any, plan: str, owner: Any) -> None:
+    with tenancy.scope(acme.pk):
+        organizations.set_plan(acme, plan, by=Actor("operator", owner.pk, "operator", user_id=owner.pk))
+
+
+def test_a_plan_says_how_long_it_may_be(acme: Any, owner: Any, as_owner: Client, api_owner: Any) -> None:
+    set_plan(acme, "team", owner)
+    assert kept(acme) == 365
+    assert "The plan Team keeps up to 730 days." in as_owner.get(PAGE).content.decode()
+    assert as_owner.post(PAGE, {"days": 731}).status_code == 422
+    assert as_owner.post(PAGE, {"days": 730}).status_code == 303
+    assert api_owner.get(API).json()["longest_days"] == 730
+    assert api_owner.get("/api/v1/organization/").json()["plan"] == "team"
+
+
+def test_a_smaller_plan_shortens_it_and_says_so_to_the_owners(
+    aged: Any, acme: Any, owner: Any, mailoutbox: list[Any]
+) -> None:
+    old = aged(100)
+    set_plan(acme, "starter", owner)
+    assert kept(acme) == 90
+    assert [(mail.to, "90 days" in mail.body) for mail in mailoutbox] == [([owner.email], True)]
+    with tenancy.scope(acme.pk):
+        changes = AuditEntry.objects.get(action="organization.plan_changed").changes
+        assert changes == {"plan": ["business", "starter"], "audit_retention_days": ["365", "90"]}
+        assert services.expire_trail() == 1
+        assert not AuditEntry.objects.filter(pk=old.pk).exists()
+    set_plan(acme, "business", owner)
+    assert (kept(acme), len(mailoutbox)) == (90, 1)
+
+
+def test_there_is_no_other_plan(acme: Any, owner: Any) -> None:
+    with pytest.raises(UnknownPlan):
+        set_plan(acme, "gold", owner)
+
+
+def test_the_operator_sets_plans_and_nobody_else(acme: Any, client: Client, api_owner: Any, owner: Any) -> None:
+    api_owner.patch("/api/v1/organization/", {"plan": "starter"}, headers={"If-Match": "*"})
+    acme.refresh_from_db()
+    assert acme.plan == "business"
+    client.force_login(UserFactory(email="operator@modelyard.test", is_staff=True, is_superuser=True))
+    act = {"action": "set_plan", "_selected_action": [str(acme.pk)]}
+    assert "trail for up to 730 days" in client.post("/admin/organizations/organization/", act).content.decode()
+    client.post("/admin/organizations/organization/", {**act, "plan": "team"})
+    refused = client.post("/admin/organizations/organization/", {**act, "plan": "gold"}, follow=True)
+    assert "There is no plan “gold”." in refused.content.decode()
+    acme.refresh_from_db()
+    assert acme.plan == "team"

@@ -109,7 +109,7 @@ def test_the_api_changes_what_is_given_in_the_state_that_was_seen(api_owner: Any
 
 def test_what_cannot_be_edited_is_ignored(api_owner: Any, acme: Any, globex: Any) -> None:
     shown = api_owner.get("/api/v1/organization/").json()
-    planted = {"id": str(globex.pk), "created_at": "2001-01-01T00:00:00Z"}
+    planted = {"id": str(globex.pk), "created_at": "2001-01-01T00:00:00Z", "plan": "starter"}
     assert shown.keys() - planted.keys() == {"slug", "name", "time_zone", "requires_second_factor"}
     assert api_owner.patch("/api/v1/organization/", planted).json() == shown
 

@@ -47,7 +47,7 @@ class TenantAdmin(OrganizationAdmin):
         *("name", "state", "members", "last_active", "failed_calls", "failed_jobs", "failed_webhooks"),
         *("endpoints", "calls", "spend", "compute"),
     ]
-    list_filter = [QuestionFilter, "requires_second_factor"]
+    list_filter = [QuestionFilter, "plan", "requires_second_factor"]
     list_before_template = "admin/tenants/legend.html"
     change_form_outer_before_template = "admin/tenants/organization.html"
 
@@ -70,6 +70,7 @@ class TenantAdmin(OrganizationAdmin):
     def tiles(self, organization: Any) -> list[tuple[str, str | SafeString]]:
         """The list's numbers, in words."""
         return [
+            ("Plan", organization.get_plan_display()),
             ("Last active", self.last_active(organization)),
             ("Endpoints", self.endpoints(organization)),
             ("Failed calls, 24 h", self.failed_calls(organization)),

@@ -20,6 +20,7 @@ from apps.organizations.services.organizations import (
     create_organization,
     request_deletion,
     resume_organization,
+    set_plan,
     suspend_organization,
     update_organization,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "revoke_invitation",
     "revoke_token",
     "rotate_token",
+    "set_plan",
     "start_acting",
     "suspend_organization",
     "transfer_ownership",

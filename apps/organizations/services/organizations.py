@@ -20,6 +20,7 @@ from apps.core.changes import apply_changes
 from apps.organizations import errors, queries
 from apps.organizations.enums import Role
 from apps.organizations.models import DELETION_HOLD, Membership, Organization
+from apps.organizations.plans import PLANS
 from apps.organizations.services.trail import tell
 
 # Each may send invitations to strangers, so that nobody has as many as they like.
@@ -120,6 +121,25 @@ def _set_suspended(
     organization.save(update_fields=["suspended_at", "suspended_because"])
     tell(by, action, organization, {"because": because} if because else {})
     _move_doors(organization)
+    return organization
+
+
+@transaction.atomic
+def set_plan(organization: Organization, plan: str, *, by: Actor) -> Organization:
+    """Give the organization another plan. Its trail is kept no longer than that allows: its owners are mailed.
+
+    Raises `UnknownPlan`.
+    """
+    if plan not in PLANS:
+        raise errors.UnknownPlan(plan=plan)
+    organization = queries.locked_organization()
+    days = min(organization.audit_retention_days, PLANS[plan].longest_trail_days)
+    changes = apply_changes(organization, {"plan": plan, "audit_retention_days": days})
+    if changes:
+        organization.save(update_fields=list(changes))
+        tell(by, "organization.plan_changed", organization, changes)
+    if "audit_retention_days" in changes:
+        _mail_owners("organizations/email/trail_shortened", organization, by)
     return organization
 
 

@@ -9,7 +9,7 @@ from apps.organizations.models import Organization
 class OrganizationSerializer(serializers.ModelSerializer):
     class Meta:
         model = Organization
-        fields = ["id", "slug", "name", "time_zone", "requires_second_factor", "created_at"]
+        fields = ["id", "slug", "name", "time_zone", "requires_second_factor", "plan", "created_at"]
 
 
 class OrganizationChangesSerializer(serializers.ModelSerializer):
