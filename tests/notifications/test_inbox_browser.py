@@ -107,3 +107,18 @@ def test_the_inbox_and_its_preferences_are_accessible_and_fit(
         page.goto(f"{url}{path}")
         judge(page)
     page.context.close()
+
+
+def test_the_focus_stays_on_its_line_while_others_arrive(
+    browser: Browser, url: str, as_developer: Client, acme: Any, developer: Any
+) -> None:
+    page = signed_in(browser, url, as_developer)
+    fail_a_job(acme, developer, "Train churn")
+    listening(page, f"{url}{INBOX}")
+    title = page.get_by_role("button", name="Train churn failed")
+    title.focus()
+    fail_a_job(acme, developer, "Train prices")
+    expect(page.get_by_role("button", name="Train prices failed")).to_be_visible()
+
+    expect(title).to_be_focused()
+    page.context.close()

@@ -1,0 +1,22 @@
+// A live update replaces what has the focus. It goes on where it was: at what leads to, sends or opens the same.
+// htmx does so by itself for elements with an id.
+
+const FOCUSABLE = "a[href], button, summary, select, input, time[tabindex]";
+let left = "";
+
+function meaning(element) {
+  const { tagName, name, value, type, dateTime, dataset } = element;
+  const leadsTo = element.getAttribute("href") ?? element.form?.getAttribute("action");
+  return [tagName, name, value, type, dateTime, dataset.dialog, leadsTo].join(" ");
+}
+
+document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  const focused = document.activeElement;
+  left = target.contains(focused) && focused.matches(FOCUSABLE) && !focused.id ? meaning(focused) : "";
+});
+document.addEventListener("htmx:afterSettle", () => {
+  if (!left || document.activeElement !== document.body) return;
+  const same = [...document.querySelectorAll(FOCUSABLE)].find((element) => meaning(element) === left);
+  left = "";
+  same?.focus({ preventScroll: true });
+});
