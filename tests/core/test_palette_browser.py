@@ -204,3 +204,16 @@ def test_it_is_accessible_and_fits_a_phone(
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 360
     page.context.close()
+
+
+def test_single_keys_do_nothing_behind_an_open_dialog_wherever_one_clicked_in_it(page: Page, live_server: Any) -> None:
+    page.goto(f"{live_server.url}/o/acme/settings/members/#invite")
+    dialog = page.get_by_role("dialog", name="Invite")
+    dialog.get_by_role("heading").click()
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.keyboard.press("?")
+
+    expect(dialog).to_be_visible()
+    expect(page.locator("#keys")).to_be_hidden()
+    assert page.url.endswith("/settings/members/")
