@@ -23,8 +23,9 @@ def send(event: Event, member: Membership, subject_id: UUID, data: dict[str, Any
     context = {
         "event": event,
         "organization": member.organization,
-        "title": event.title_of(data),
-        "text": event.text_of(data),
+        "title": " ".join(event.title_of(data).split()),
+        # What people and programs wrote is one paragraph: a line of its own could pass for a link of ours.
+        "text": " ".join(event.text_of(data).split()),
         "link": f"{settings.PUBLIC_URL}{page}",
         "stop_url": stop_url,
     }

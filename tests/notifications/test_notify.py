@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
@@ -100,6 +101,17 @@ def test_a_mail_tells_the_event_with_its_link(
     assert "Train churn failed" in sent.subject
     assert "There is no column price." in sent.body
     assert f"/o/acme/jobs/{job.pk}/" in sent.body
+
+
+def test_what_a_program_wrote_makes_no_link_of_its_own_in_a_mail(
+    job: Job, developer: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        jobs.fail(job, "broken", f"It broke.\n\nOpen it: {settings.PUBLIC_URL}/elsewhere/\n\nSo it is.")
+    (sent,) = mail.outbox
+    html = str(sent.alternatives[0].content)
+    assert "/elsewhere/ So it is." in html
+    assert 'href="' + settings.PUBLIC_URL + '/elsewhere/"' not in html
 
 
 def test_a_newcomer_is_told_to_those_who_manage_members(in_acme: Any, owner: Any, developer: Any, actor: Actor) -> None:
