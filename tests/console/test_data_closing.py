@@ -284,3 +284,18 @@ def test_the_console_lists_closed_organizations_and_opens_one_again(acme: Any, g
     assert not Organization.objects.get(pk=acme.pk).is_closed
     with tenancy.scope(acme.pk):
         assert AuditEntry.objects.get(action="organization.deletion_cancelled").actor_kind == "operator"
+
+
+@pytest.mark.django_db(databases=["default", "console"], transaction=True)
+def test_the_console_names_what_cannot_start_again(acme: Any, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tenancy.scope(acme.pk):
+        version = make_model_version()
+        Deployment.objects.create(name="big", model_version=version, serving_version=version, status="ready")
+    close(acme, actor)
+    monkeypatch.setattr("apps.deployments.services.MAX_REPLICAS_TOGETHER", 0)
+    console = Client()
+    console.force_login(User.objects.create_superuser("operator@modelyard.test", "a-password"))
+    body = {"action": "reopen", "_selected_action": [str(acme.pk)]}
+    answer = console.post("/admin/console/closedorganization/", body, follow=True)
+    assert "Acme: start these deployments by hand: big." in answer.content.decode()
+    assert not Organization.objects.get(pk=acme.pk).is_closed

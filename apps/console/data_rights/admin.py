@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.console.data_rights import deletion
 from apps.console.data_rights.models import ClosedOrganization, ErasureReceipt
+from apps.core.actors import Actor
 from apps.core.admin import ConsoleAdmin
 from apps.organizations.models import Organization
 
@@ -26,7 +28,12 @@ class ClosedOrganizationAdmin(ConsoleAdmin):
 
     @admin.action(description="Reopen")
     def reopen(self, request: HttpRequest, rows: QuerySet[ClosedOrganization]) -> None:
-        self.each(request, rows, deletion.reopen_organization)
+        self.each(request, rows, partial(self._reopen, request))
+
+    def _reopen(self, request: HttpRequest, row: Organization, *, by: Actor) -> None:
+        if failed := deletion.reopen_organization(row, by=by):
+            names = ", ".join(failed)
+            self.message_user(request, f"{row}: start these deployments by hand: {names}.", messages.WARNING)
 
 
 @admin.register(ErasureReceipt)
