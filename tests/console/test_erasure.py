@@ -165,6 +165,14 @@ def test_the_last_owners_get_the_receipt(due_acme: Any, owner: Any) -> None:
     assert receipt.name_hash in message.body
 
 
+def test_the_receipt_tells_its_times_in_the_zone_that_the_organization_had(due_acme: Any) -> None:
+    Organization.objects.filter(pk=due_acme.pk).update(time_zone="Asia/Kathmandu")
+    mail.outbox.clear()
+    erasure.erase(due_acme.pk)
+    [message] = mail.outbox
+    assert "Asia/Kathmandu (UTC+05:45)" in message.body
+
+
 def test_a_replaced_key_costs_the_mail_and_not_the_erasure(due_acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         cut_off_at("_finish", patched)

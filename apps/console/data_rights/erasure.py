@@ -79,7 +79,8 @@ def _begin(organization_id: UUID) -> ErasureReceipt | None:
     if organization is None:
         return ErasureReceipt.objects.filter(organization_id=organization_id, erased_at__isnull=True).first()
     with tenancy.scope(organization_id):
-        told = {"name": organization.name, "to": organizations.owner_addresses()}
+        zone = organization.time_zone
+        told = {"name": organization.name, "time_zone": zone, "to": organizations.owner_addresses()}
     begun: dict[str, Any] = {
         "name_hash": name_hash(organization_id, organization.name),
         "requested_at": organization.deletion_requested_at,
@@ -187,7 +188,8 @@ def _finish(receipt: ErasureReceipt) -> ErasureReceipt:
         row.save()
         row.refresh_from_db()
         for to in recipients["to"]:
-            mail.send("console/email/data_erased", to, {"receipt": row, "name": recipients["name"]})
+            context = {"receipt": row, "name": recipients["name"]}
+            mail.send("console/email/data_erased", to, context, time_zone=recipients.get("time_zone", "UTC"))
         log.info("organization_erased", organization=str(row.organization_id), rows=row.row_count)
     return row
 
