@@ -40,7 +40,7 @@ def test_every_page_of_data_rights_is_accessible_and_fits(
         exports.start_export(by=actor)
         work("data")
         running = exports.start_export(by=actor)
-        told = {"status": "running", "progress": 0.42, "step": "logs.callrecord: 42,000 of 100,000 rows"}
+        told = {"status": "running", "progress": 0.42, "step": "call records: 42,000 of 100,000 rows"}
         now = running.created_at
         Job.objects.filter(pk=running.job_id).update(**told, lease_until=now, started_at=now)
     page.goto(f"{live_server.url}{PAGE}")

@@ -287,12 +287,19 @@ def test_after_a_week_the_file_goes_and_the_page_says_so(in_acme: Any, actor: Ac
 
 
 @pytest.mark.django_db
+def test_its_progress_names_rows_as_people_do(in_acme: Any, actor: Actor) -> None:
+    steps: list[str] = []
+    archive.write(io.BytesIO(), lambda share, step: steps.append(step))
+    assert any(step.startswith("audit entries: ") for step in steps)
+    assert not [step for step in steps if "audit." in step or "_" in step]
+
+
 def test_the_page_shows_how_far_it_is(in_acme: Any, actor: Actor, as_owner: Client) -> None:
     assert "Export all data" in as_owner.get(PAGE).content.decode()
     assert as_owner.post(f"{PAGE}exports/")["Location"] == PAGE
     export = DataExport.objects.get()
     Job.objects.filter(pk=export.job_id).update(
-        status="running", lease_until=export.created_at, progress=0.4, step="logs.callrecord: 12,000 of 100,000 rows"
+        status="running", lease_until=export.created_at, progress=0.4, step="call records: 12,000 of 100,000 rows"
     )
     page = as_owner.get(PAGE).content.decode()
     assert "12,000 of 100,000 rows" in page

@@ -61,7 +61,7 @@ def _add_tables(archive: ZipFile, on_progress: Progress) -> Iterator[Member]:
     counted = [(table, table.count()) for table in contents.tables()]
     total, done = sum(count for _, count in counted) or 1, 0
     for table, count in counted:
-        told = partial(_tell_rows, on_progress, table.name, count, done, total)
+        told = partial(_tell_rows, on_progress, table.label, count, done, total)
         yield _add(archive, f"rows/{table.name}.jsonl", _lines(table, told), in_rows=True)
         done += count
 
@@ -74,9 +74,9 @@ def _lines(table: contents.Table, told: Callable[[int], None]) -> Iterator[bytes
         yield lines
 
 
-def _tell_rows(on_progress: Progress, name: str, count: int, before: int, total: int, written: int) -> None:
+def _tell_rows(on_progress: Progress, label: str, count: int, before: int, total: int, written: int) -> None:
     share = min((before + written) / total, 1) * ROWS_SHARE
-    on_progress(share, f"{name}: {format_count(written)} of {format_count(max(count, written))} rows")
+    on_progress(share, f"{label}: {format_count(written)} of {format_count(max(count, written))} rows")
 
 
 def _add_files(archive: ZipFile, on_progress: Progress) -> Iterator[Member]:

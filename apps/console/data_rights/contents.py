@@ -32,6 +32,11 @@ class Table:
     rows: models.QuerySet[Any]
     columns: tuple[str, ...]
 
+    @property
+    def label(self) -> str:
+        """What people call its rows."""
+        return str(self.rows.model._meta.verbose_name_plural)
+
     def count(self) -> int:
         return self.rows.count()
 
