@@ -14,6 +14,7 @@ from django.db import ProgrammingError, connection, connections, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.audit.models import AuditEntry
 from apps.console import tasks
 from apps.console.data_rights import erasure
 from apps.console.data_rights.models import ErasureReceipt
@@ -22,6 +23,7 @@ from apps.core.actors import Actor
 from apps.deployments import services as deployments
 from apps.deployments.enums import ReplicaStatus
 from apps.deployments.probing import Prober
+from apps.organizations import services as organizations
 from apps.organizations.errors import HoldOver
 from apps.organizations.models import DELETION_HOLD, Organization
 from apps.usage.models import UsageEvent
@@ -173,3 +175,24 @@ def test_the_scaler_goes_on_after_an_organization_with_deployments_was_erased(ac
     prober.close()
     client = redis_package.Redis.from_url(settings.REDIS_URL)
     assert not client.exists(snapshots.KEY.format(organization_id=acme.pk))
+
+
+def test_a_line_that_came_after_a_run_was_cut_off_is_counted_beside_the_trail_that_was_gone(
+    acme: Any, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(receipt: ErasureReceipt, model: Any) -> None:
+        raise KeyboardInterrupt
+
+    close(acme, actor)
+    move_request_back(acme, 31)
+    with tenancy.scope(acme.pk):
+        before = AuditEntry.objects.count()
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "_erase_rows", die)
+        with pytest.raises(KeyboardInterrupt):
+            erasure.erase(acme.pk)
+    with tenancy.scope(acme.pk):
+        organizations.suspend_organization(acme, "somebody looked", by=Actor("operator", None, "operator", frozenset()))
+    receipt = erasure.erase(acme.pk)
+    assert receipt is not None
+    assert receipt.row_counts[AuditEntry._meta.db_table] == before + 1
