@@ -1,0 +1,23 @@
+"""What stands beside the title of a page is renewed together with the page's live part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+LIVE_WITH_STATUS = [
+    path
+    for path in sorted(TEMPLATES.glob("*/*.html"))
+    if "{% block status %}" in (text := path.read_text()) and "data-live=" in text and path.parent.name != "core"
+]
+
+
+@pytest.mark.parametrize("path", LIVE_WITH_STATUS, ids=lambda path: path.stem)
+def test_the_status_beside_the_title_follows_live(path: Path) -> None:
+    assert 'hx-select-oob="#page-status"' in path.read_text()
+
+
+def test_there_are_such_pages() -> None:
+    assert {path.stem for path in LIVE_WITH_STATUS} >= {"webhook_delivery", "webhook_detail", "token_detail"}
