@@ -90,8 +90,8 @@ def test_pages_before_the_login_are_accessible(browser: Browser, installation: I
     page.context.close()
 
 
-def test_a_viewer_sees_the_work_and_no_way_to_change_it(browser: Browser, installation: Installation) -> None:
-    page = signed_in(browser, installation, "viewer")
+def test_an_analyst_sees_the_work_and_no_way_to_change_it(browser: Browser, installation: Installation) -> None:
+    page = signed_in(browser, installation, "analyst")
     page.goto(f"{installation.url}/o/acme/deployments/")
     page.locator("tbody a").first.click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()

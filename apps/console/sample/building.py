@@ -18,6 +18,10 @@ from apps.organizations import services as organizations
 from apps.organizations.models import Membership
 
 TOKEN_LIFETIME = timedelta(hours=1)
+SCOPES = [
+    *("datasets.read", "datasets.write", "training.read", "training.write", "models.read", "jobs.read"),
+    *("deployments.read", "deployments.write", "predictions.create", "usage.read"),
+]
 
 
 def build(api: Client, edge: Client, report: Report) -> dict[str, Any]:
@@ -107,9 +111,8 @@ def build_as(user_id: UUID, report: Report) -> dict[str, Any]:
     """Build in the current organization with a token of this person that is revoked afterwards."""
     membership = Membership.objects.select_related("user").get(user_id=user_id)
     by = Actor("user", user_id, membership.user.email, membership.permissions, user_id)
-    token, text = organizations.create_token(
-        "Sample project", sorted(by.permissions), by=by, expires_at=timezone.now() + TOKEN_LIFETIME
-    )
+    name, expires_at = "Sample project, revoked once it is built", timezone.now() + TOKEN_LIFETIME
+    token, text = organizations.create_token(name, SCOPES, by=by, expires_at=expires_at)
     try:
         return build(Client(settings.PUBLIC_URL, text), Client(settings.EDGE_URL, text), report)
     finally:

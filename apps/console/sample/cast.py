@@ -21,7 +21,7 @@ from apps.organizations.models import Membership, Organization
 from apps.organizations.permissions import permissions_of
 
 TOKEN_DAYS = 90
-ACME = {"owner": "owner", "developer": "developer", "viewer": "analyst"}
+ACME = {"owner": "owner", "developer": "developer", "analyst": "analyst"}
 GLOBEX = {"outsider": "owner"}
 
 
