@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -14,6 +15,7 @@ from psycopg import sql
 from tests.isolation import DATABASE, TEMPLATE, _with_path
 
 ROOT = Path(__file__).resolve().parent.parent
+DEADLOCKS = 5
 KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
 
 
@@ -46,7 +48,16 @@ def truncate() -> None:
         connection.execute("SET session_replication_role = 'replica'")
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         tables = [sql.Identifier(name) for (name,) in rows if name not in KEPT_TABLES]
-        connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(tables)))
+        _empty(connection, sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(tables)))
+
+
+def _empty(connection: psycopg.Connection, statement: sql.Composed) -> None:
+    """Once more, each time that a page which is still being served locked some of the tables in another order."""
+    for _ in range(DEADLOCKS):
+        with contextlib.suppress(psycopg.errors.DeadlockDetected):
+            connection.execute(statement)
+            return
+    connection.execute(statement)
 
 
 def _recreate(name: str, template: str = "template1") -> None:
