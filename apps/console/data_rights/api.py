@@ -14,6 +14,7 @@ from rest_framework.reverse import reverse
 from apps.console.data_rights import deletion, exports
 from apps.console.data_rights.errors import ProofNeeded
 from apps.console.data_rights.models import DataExport
+from apps.core.api.preconditions import UNCONDITIONAL
 from apps.core.api.views import InTenant, ModelApi
 from apps.core.downloads import Download
 from apps.organizations.models import Organization
@@ -99,7 +100,7 @@ class DeletionApi(InTenant, viewsets.ViewSet):
         closed = deletion.close_organization(self.organization, **form.validated_data, by=self.actor)
         return Response(ClosedSerializer(closed).data, status.HTTP_202_ACCEPTED)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None}, extensions={UNCONDITIONAL: True})
     def cancel(self, request: Request) -> Response:
         """Take the deletion back: the organization is open again, with everything in it."""
         deletion.reopen_organization(self.organization, by=self.actor)

@@ -12,7 +12,9 @@ OVERLAPS = [("0", "At once"), ("1", "In an hour"), ("24", "In a day"), ("168", "
 
 class NewEndpointForm(forms.Form):
     url = forms.CharField(
-        label="URL", max_length=2000, help_text="Where events are posted. It must be reachable from the internet."
+        label="URL",
+        max_length=2000,
+        help_text="Where events are posted: a public address, or one in a network that the operator allows.",
     )
     description = forms.CharField(required=False, max_length=200)
     events = forms.MultipleChoiceField(
