@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -278,6 +279,21 @@ def test_looking_as_a_member_is_one_click_away_from_the_organization(console: Cl
     asked = console.post(reverse("admin:organizations_membership_changelist"), body).content.decode()
     assert "Reason" in asked
     assert "viewer@acme.test" in asked
+
+
+def test_an_organization_is_suspended_and_resumed_from_its_page(console: Client, acme: Any) -> None:
+    page, action = (
+        reverse("admin:organizations_organization_change", args=[acme.pk]),
+        {"_selected_action": str(acme.pk)},
+    )
+    assert re.search(r'name="action"\s+value="suspend"', console.get(page).content.decode())
+    console.post(LIST, {**action, "action": "suspend", "reason": "unpaid"})
+    shown = console.get(page).content.decode()
+    assert "Suspended" in shown
+    assert re.search(r'name="action"\s+value="resume"', shown)
+    console.post(LIST, {**action, "action": "resume"})
+    acme.refresh_from_db()
+    assert not acme.is_suspended
 
 
 def test_an_organization_is_registered_once_and_nobody_else_sees_it(as_owner: Client) -> None:

@@ -124,3 +124,14 @@ def test_the_operator_suspends_with_a_reason_and_resumes(acme: Any, client: Clie
     assert Organization.objects.get(pk=acme.pk).suspended_because == WHY
     client.post("/admin/organizations/organization/", {**act, "action": "resume"})
     assert not Organization.objects.get(pk=acme.pk).is_suspended
+
+
+@pytest.mark.django_db(transaction=True)
+def test_its_owners_are_mailed_why_and_that_it_is_over(acme: Any, operator: Actor, mailoutbox: list[Any]) -> None:
+    suspend(acme, operator)
+    resume(acme, operator)
+    assert [(mail.to, mail.subject) for mail in mailoutbox] == [
+        (["owner@acme.test"], "[Modelyard] Acme is suspended"),
+        (["owner@acme.test"], "[Modelyard] Acme is open again"),
+    ]
+    assert WHY in mailoutbox[0].body

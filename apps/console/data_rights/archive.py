@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from django.utils import timezone
+from pydantic_core import to_json
 
 from apps.console.data_rights import contents
 from apps.core import storage, tenancy
@@ -124,8 +124,8 @@ def _manifest(members: list[Member]) -> bytes:
     document = {
         "schema_version": SCHEMA_VERSION,
         "organization": {"id": str(organization.pk), "slug": organization.slug, "name": organization.name},
-        "made_at": timezone.now().isoformat(),
+        "made_at": timezone.now(),
         "left_out": {label: sorted(columns) for label, columns in sorted(contents.LEFT_OUT.items())},
         "members": [asdict(member) for member in members],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
+    return to_json(document, indent=2)

@@ -70,6 +70,7 @@ class TenantAdmin(OrganizationAdmin):
     def tiles(self, organization: Any) -> list[tuple[str, str | SafeString]]:
         """The list's numbers, in words."""
         return [
+            ("State", self.state(organization)[1]),
             ("Plan", organization.get_plan_display()),
             ("Last active", self.last_active(organization)),
             ("Endpoints", self.endpoints(organization)),

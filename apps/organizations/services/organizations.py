@@ -101,13 +101,16 @@ def _ask_for_second_factors(organization: Organization) -> None:
 
 @transaction.atomic
 def suspend_organization(organization: Organization, because: str, *, by: Actor) -> Organization:
-    """Close every door of both planes to its people and tokens, until it is resumed. Replicas and data stay."""
+    """Close every door of both planes to its people and tokens, until it is resumed. Replicas and data stay.
+
+    Every owner is mailed the reason.
+    """
     return _set_suspended(organization, timezone.now(), because, "organization.suspended", by)
 
 
 @transaction.atomic
 def resume_organization(organization: Organization, *, by: Actor) -> Organization:
-    """Open the doors again."""
+    """Open the doors again. Every owner is mailed."""
     return _set_suspended(organization, None, "", "organization.resumed", by)
 
 
@@ -120,6 +123,7 @@ def _set_suspended(
     organization.suspended_at, organization.suspended_because = at, because
     organization.save(update_fields=["suspended_at", "suspended_because"])
     tell(by, action, organization, {"because": because} if because else {})
+    _mail_owners(f"organizations/email/{'suspended' if at else 'resumed'}", organization, by)
     _move_doors(organization)
     return organization
 
