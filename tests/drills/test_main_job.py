@@ -70,7 +70,7 @@ class Caller(threading.Thread):
 def test_the_first_start_ran_the_main_job(installation: Installation) -> None:
     sample = installation.sample
     assert set(sample) == {"url", "operator", "acme", "globex", "curl"}
-    assert set(sample["acme"]["users"]) == set(sample["acme"]["token"]) == {"owner", "developer", "viewer"}
+    assert set(sample["acme"]["users"]) == set(sample["acme"]["token"]) == {"owner", "developer", "analyst"}
     assert set(sample["globex"]["users"]) == set(sample["globex"]["token"]) == {"outsider"}
     answer = subprocess.run(sample["curl"], shell=True, capture_output=True, check=True)  # noqa: S602 - as a person would
     assert json.loads(answer.stdout)["model_name"] == data.NAME
