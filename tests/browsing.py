@@ -40,6 +40,11 @@ def open_page(browser: Browser, url: str, **options: Any) -> Page:
     return page
 
 
+def screen(width: int, theme: str, height: int = 900) -> dict[str, Any]:
+    """What a page is opened with to be judged on a screen of that size in that theme."""
+    return {"viewport": {"width": width, "height": height}, "color_scheme": theme, "bypass_csp": True}
+
+
 def sign_in(page: Page, url: str, client: Client) -> None:
     """Let the page's browser be who the client is at `url`."""
     name = settings.SESSION_COOKIE_NAME
@@ -54,7 +59,7 @@ def signed_in(browser: Browser, url: str, client: Client, **options: Any) -> Pag
 
 
 def judge(page: Page) -> None:
-    """Accessible, and no wider than the screen. The page's context bypasses its policy, which refuses axe itself."""
+    """Accessible, and no wider than the screen. For a page opened with `screen`: its policy refuses axe itself."""
     results = Axe().run(page, options=RULES)
     assert results.violations_count == 0, f"{page.url}\n{results.generate_report()}"
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, page.url

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from tests import browsing
 from tests.accounts.browsers import sign_in
-from tests.browsing import judge, open_page
+from tests.browsing import judge, open_page, screen
 from tests.factories.people import UserFactory
 
 BEFORE = ["login", "signup", "password/reset", "password/reset/done", "confirm-email", "confirm-email/nonsense"]
@@ -82,9 +82,7 @@ class TestWords:
 def test_accessible_and_no_wider_than_the_screen(
     browser: Browser, live_server: Any, person: Any, width: int, theme: str
 ) -> None:
-    # axe is injected as an inline script, which the page's policy rightly refuses.
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = open_page(browser, "about:blank", **options)
+    page = open_page(browser, "about:blank", **screen(width, theme))
     for path in BEFORE:
         page.goto(f"{live_server.url}/accounts/{path}/")
         judge(page)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from apps.accounts import second_factor
 from tests.accounts.test_passkeys import Device
-from tests.browsing import judge
+from tests.browsing import judge, screen
 from tests.stand_ins import github as stand_in
 from tests.stand_ins.github import GitHub
 
@@ -110,8 +110,7 @@ def test_github_is_one_click_from_the_sign_in_page(device: Device, github: GitHu
 def test_every_page_is_accessible_and_fits(
     browser: Browser, live_server: Any, acme: Any, owner: Any, github: GitHub, width: int, theme: str
 ) -> None:
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    device = Device(browser, live_server.url, **options)
+    device = Device(browser, live_server.url, **screen(width, theme))
     page = device.page
 
     def look(name: str, path: str = "") -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from apps.audit import services
 from apps.core import tenancy
 from apps.core.actors import Actor
-from tests.browsing import judge, signed_in
+from tests.browsing import judge, screen, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -43,8 +43,7 @@ def test_new_entries_are_counted_above_what_is_read(
 def test_filters_open_are_sent_and_taken_away(
     browser: Browser, live_server: Any, as_owner: Client, acme: Any, width: int, theme: str
 ) -> None:
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, live_server.url, as_owner, **options)
+    page = signed_in(browser, live_server.url, as_owner, **screen(width, theme))
     page.goto(f"{live_server.url}{TRAIL}")
     name = page.get_by_label("Part of a name")
     expect(name).to_be_hidden()

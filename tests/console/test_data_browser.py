@@ -14,7 +14,7 @@ from apps.console.data_rights.models import DataExport
 from apps.core import storage, tenancy
 from apps.core.actors import Actor
 from apps.jobs.models import Job
-from tests.browsing import judge, signed_in
+from tests.browsing import judge, screen, signed_in
 from tests.factories.people import PASSWORD
 from tests.factories.tables import work
 
@@ -28,8 +28,7 @@ PAGE = "/o/acme/settings/data/"
 def test_every_page_of_data_rights_is_accessible_and_fits(
     browser: Browser, live_server: Any, as_owner: Client, acme: Any, actor: Actor, width: int, theme: str
 ) -> None:
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, live_server.url, as_owner, **options)
+    page = signed_in(browser, live_server.url, as_owner, **screen(width, theme))
     page.goto(f"{live_server.url}{PAGE}")
     judge(page)
     with tenancy.scope(acme.pk):

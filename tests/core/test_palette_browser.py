@@ -10,7 +10,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from apps.core.actors import Actor
-from tests.browsing import judge, signed_in
+from tests.browsing import judge, screen, signed_in
 from tests.factories import world
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -189,8 +189,7 @@ def test_it_opens_over_no_other_dialog_and_no_single_key_fires_in_it(page: Page)
 def test_it_is_accessible_and_fits_a_phone(
     browser: Browser, live_server: Any, acme: Any, as_owner: Client, theme: str
 ) -> None:
-    options_ = {"viewport": {"width": 360, "height": 640}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, live_server.url, as_owner, **options_)
+    page = signed_in(browser, live_server.url, as_owner, **screen(360, theme, height=640))
     page.goto(live_server.url + HOME)
 
     page.get_by_role("button", name="Search").click()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browsing import DEADLINE_S, judge, open_page
+from tests.browsing import DEADLINE_S, judge, open_page, screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -39,9 +39,7 @@ def guide(browser: Browser, live_server: Any) -> Iterator[Page]:
 def test_accessible_and_no_wider_than_the_screen(
     browser: Browser, live_server: Any, path: str, width: int, theme: str
 ) -> None:
-    # axe is injected as an inline script, which the page's policy rightly refuses.
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = open_page(browser, live_server.url + path, **options)
+    page = open_page(browser, live_server.url + path, **screen(width, theme))
     judge(page)
     page.context.close()
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from apps.console.sample import data
-from tests.browsing import judge, open_page
+from tests.browsing import judge, open_page, screen
 from tests.e2e.installation import ROOT, Installation
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("installation")]
@@ -67,9 +67,7 @@ def test_a_csv_becomes_an_endpoint_without_a_reload(
 def test_every_page_is_accessible_and_fits(
     browser: Browser, installation: Installation, width: int, theme: str
 ) -> None:
-    page = signed_in(
-        browser, installation, viewport={"width": width, "height": 900}, color_scheme=theme, bypass_csp=True
-    )
+    page = signed_in(browser, installation, **screen(width, theme))
     addresses = [f"/o/acme/{path}" for path in PAGES]
     for path in LISTS_WITH_ROWS:
         page.goto(f"{installation.url}/o/acme/{path}")

@@ -12,7 +12,7 @@ from apps.core import tenancy
 from apps.jobs import services as jobs
 from apps.jobs.models import Job
 from apps.notifications.models import Notification
-from tests.browsing import judge, signed_in
+from tests.browsing import judge, screen, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -98,8 +98,7 @@ def test_the_inbox_is_read_by_keyboard_alone(
 def test_the_inbox_and_its_preferences_are_accessible_and_fit(
     browser: Browser, url: str, as_developer: Client, acme: Any, developer: Any, width: int, theme: str
 ) -> None:
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, url, as_developer, **options)
+    page = signed_in(browser, url, as_developer, **screen(width, theme))
     page.goto(f"{url}{INBOX}")
     judge(page)
     fail_a_job(acme, developer, "Train a model of who leaves, from all that was known about them before")

@@ -12,7 +12,7 @@ from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.notifications.services import webhooks as services
 from apps.notifications.webhooks import dispatch
-from tests.browsing import judge, signed_in
+from tests.browsing import judge, screen, signed_in
 from tests.stand_ins import receiver
 from tests.stand_ins.receiver import answering
 
@@ -27,8 +27,7 @@ def test_every_page_of_webhooks_is_accessible_and_fits(
     browser: Browser, live_server: Any, as_owner: Client, acme: Any, actor: Actor, settings: Any, width: int, theme: str
 ) -> None:
     settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.1/32"]
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, live_server.url, as_owner, **options)
+    page = signed_in(browser, live_server.url, as_owner, **screen(width, theme))
     page.goto(f"{live_server.url}{PAGES}webhooks/")
     judge(page)
     with receiver.running() as far_end:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from apps.core import tenancy
 from apps.organizations import services
 from apps.organizations.models import Project
-from tests.browsing import judge, signed_in
+from tests.browsing import judge, screen, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -20,8 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(trans
 def test_a_project_is_made_and_a_change_in_between_is_shown(
     browser: Browser, width: int, theme: str, live_server: Any, acme: Any, as_owner: Client, actor: Any
 ) -> None:
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, live_server.url, as_owner, **options)
+    page = signed_in(browser, live_server.url, as_owner, **screen(width, theme))
     page.goto(f"{live_server.url}/o/acme/settings/projects/")
     judge(page)
     page.get_by_role("link", name="New project").click()

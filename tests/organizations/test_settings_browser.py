@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations import services
-from tests.browsing import judge
+from tests.browsing import judge, screen
 from tests.organizations.test_token_browser import signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -27,8 +27,7 @@ def test_every_page_of_settings_is_accessible_and_fits(
     with tenancy.scope(acme.pk):
         services.invite_member("guest@elsewhere.test", "analyst", by=actor)
         services.update_organization(acme, time_zone="Europe/Berlin", by=actor)
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, live_server.url, as_owner, **options)
+    page = signed_in(browser, live_server.url, as_owner, **screen(width, theme))
     for path in ("settings/", "settings/members/", "settings/projects/", "trail/", "jobs/", "nowhere/", ""):
         page.goto(f"{live_server.url}/o/acme/{path}")
         judge(page)

@@ -12,7 +12,7 @@ from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations import services
 from apps.organizations.enums import TokenKind
-from tests.browsing import judge, signed_in
+from tests.browsing import judge, screen, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -24,8 +24,7 @@ PAGES = "/o/acme/settings/tokens/"
 def test_every_page_of_tokens_is_accessible_and_fits(
     browser: Browser, live_server: Any, as_owner: Client, acme: Any, actor: Actor, width: int, theme: str
 ) -> None:
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme, "bypass_csp": True}
-    page = signed_in(browser, live_server.url, as_owner, **options)
+    page = signed_in(browser, live_server.url, as_owner, **screen(width, theme))
     page.goto(f"{live_server.url}{PAGES}")
     judge(page)
     with tenancy.scope(acme.pk):
