@@ -1,4 +1,4 @@
-"""The Celery application: a doorbell for jobs, and the clock."""
+"""The Celery application: mails, webhooks and other errands that may be repeated, and the clock."""
 
 from __future__ import annotations
 

@@ -3,4 +3,4 @@
 from kombu import Queue
 
 DEFAULT = "default"
-QUEUES = [Queue(name) for name in (DEFAULT, "data", "training", "llm", "notify", "errands")]
+QUEUES = [Queue(name) for name in (DEFAULT, "notify", "errands")]

@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from celery.signals import beat_init
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connections
 
 log = structlog.get_logger(__name__)
 
@@ -23,10 +22,6 @@ def _sweep_forever() -> None:
     from apps.jobs import sweeping
 
     while True:
-        try:
-            if count := sweeping.sweep():
-                log.info("leases_expired", count=count)
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("sweep_failed", error=str(error))
-            connections.close_all()
+        if count := sweeping.sweep()["return_lost"]:
+            log.info("leases_expired", count=count)
         time.sleep(settings.JOB_SWEEP_SECONDS)

@@ -6,6 +6,7 @@ after the next one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -26,6 +27,12 @@ def publish(topic: str, event: str = "changed") -> None:
     """Tell the current tenant's pages after the transaction commits that `topic` changed."""
     organization_id = current_tenant_id()
     transaction.on_commit(lambda: _publish_quietly(organization_id, topic, event))
+
+
+def publish_at_once(events: Sequence[tuple[UUID, str]]) -> None:
+    """Tell pages that topics of these organizations changed, outside of any transaction."""
+    for organization_id, topic in events:
+        _publish_quietly(organization_id, topic, "changed")
 
 
 def _publish_quietly(organization_id: UUID, topic: str, event: str) -> None:

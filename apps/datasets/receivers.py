@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.dispatch import receiver
-
 from apps.datasets import services
 from apps.datasets.models import DatasetVersion
+from apps.jobs import kinds
 from apps.jobs.enums import Status
 from apps.jobs.models import Job
-from apps.jobs.signals import job_finished
 
 REASONS = {
     Status.FAILED: "{message}",
@@ -19,10 +15,10 @@ REASONS = {
 }
 
 
-@receiver(job_finished)
-def fail_unread_version(sender: Any, job: Job, **_: Any) -> None:
+@kinds.at_end(services.INGEST)
+def fail_unread_version(job: Job) -> None:
     """However reading ends, a version does not stay pending."""
-    if job.kind != services.INGEST or job.status not in REASONS:
+    if job.status not in REASONS:
         return
     version = DatasetVersion.objects.filter(pk=job.input["version"], status="pending").first()
     if version is not None:

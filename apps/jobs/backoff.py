@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
-
-BASE_SECONDS = 1.0
-CAP_SECONDS = 60.0
+from dataclasses import dataclass
 
 
-def delay_seconds(attempt: int, draw: float | None = None) -> float:
-    """Seconds to wait after `attempt` (1, 2, ...) failed; `draw` in [0, 1) replaces the random number."""
-    ceiling = min(CAP_SECONDS, BASE_SECONDS * 2 ** min(attempt, 30))
-    return ceiling * (random.random() if draw is None else draw)  # noqa: S311 - spreads load, guards nothing
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Before attempt n + 1 a random share of `base_s` x 2^n is waited, at most `cap_s`."""
+
+    base_s: float = 1.0
+    cap_s: float = 60.0
+
+    def delay_s(self, attempt: int, draw: float | None = None) -> float:
+        """Seconds to wait after `attempt` (1, 2, ...) failed; `draw` in [0, 1) replaces the random number."""
+        ceiling = min(self.cap_s, self.base_s * 2 ** min(attempt, 30))
+        return ceiling * (random.random() if draw is None else draw)  # noqa: S311 - spreads load, guards nothing

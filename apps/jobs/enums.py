@@ -21,3 +21,7 @@ END_EVENTS = {
     Status.DEAD: "job.failed",
     Status.CANCELLED: "job.cancelled",
 }
+DEFAULT_PRIORITY = 5
+HIGHEST_PRIORITY = 9
+# The queue of work that the organization's own processes do.
+OUTSIDE = "outside"

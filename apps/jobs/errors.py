@@ -1,6 +1,12 @@
 from apps.core.errors import DomainError
 
 
+class UnknownKind(DomainError):
+    code = "unknown_kind"
+    status = 400
+    detail = "There is no kind of job called {kind}."
+
+
 class JobAlreadyFinished(DomainError):
     code = "job_already_finished"
     status = 409
@@ -13,6 +19,32 @@ class JobNotRetryable(DomainError):
     detail = "Only a job that failed, died or was cancelled can be retried; this one is {status}."
 
 
+class JobNotDead(DomainError):
+    code = "job_not_dead"
+    status = 409
+    detail = "Only a job in the dead set can be discarded; this one is {status}."
+
+
+class DependencyUnknown(DomainError):
+    code = "dependency_unknown"
+    status = 400
+    detail = "There is no job {missing} to wait for. Name jobs of this organization by their id."
+
+
+class DependencyEndedBadly(DomainError):
+    code = "dependency_ended_badly"
+    status = 409
+    detail = "It would wait for {label} ({id}), which is {status}. Retry that one first."
+
+
+class DependencyFailed(DomainError):
+    """The end of a job that waited for one that did not succeed."""
+
+    code = "dependency_failed"
+    status = 409
+    detail = "It waited for {label} ({id}), which ended as {status}. Retry that one, and this one waits for it again."
+
+
 class JobTimedOut(DomainError):
     code = "job_timed_out"
     status = 504
@@ -21,6 +53,10 @@ class JobTimedOut(DomainError):
 
 class JobCancelled(Exception):
     """Raised inside a handler when somebody asked for the job to stop."""
+
+
+class JobInterrupted(Exception):
+    """Raised inside a handler whose worker is being stopped: another worker begins the job anew."""
 
 
 class LeaseLost(Exception):

@@ -1,61 +1,66 @@
-"""Running one attempt of a job: the lease is kept by a thread, every write is fenced by the attempt."""
+"""Running one attempt of a job: every write is fenced by the attempt, and each way to end is written down once."""
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import transaction
 
 from apps.core import live, tenancy
 from apps.core.errors import DomainError
-from apps.jobs import backoff, kinds, services
-from apps.jobs.dispatch import Claim
+from apps.jobs import doorbell, kinds, services
+from apps.jobs.announcing import announcements
+from apps.jobs.dispatch import Claim, Taker
 from apps.jobs.enums import Status
-from apps.jobs.errors import JobCancelled, JobTimedOut, LeaseLost
+from apps.jobs.errors import JobCancelled, JobInterrupted, JobTimedOut, LeaseLost
+from apps.jobs.keeping import Keeper
 from apps.jobs.models import Job, JobLogLine
+from apps.jobs.services import Failure
 
 log = structlog.get_logger(__name__)
 
 MIN_SECONDS_BETWEEN_WRITES = 0.25
-# How long after its time limit a handler may go on without looking at its job before it is given up for lost.
-OVERTIME_S = 60.0
+INTERRUPTED = "Its worker was stopped; another one begins it anew"
+FORCED = "It did not stop when it was asked to, so its process was ended"
 
 
 class RunningJob:
-    """What a handler sees of its job. `progress`, `log` and `commit` raise `JobCancelled` or `LeaseLost`."""
+    """What a handler sees of its job.
 
-    def __init__(self, job: Job) -> None:
-        self.id: UUID = job.pk
-        self.kind = job.kind
-        self.attempt = job.attempt
-        self.input: dict[str, Any] = job.input
-        self.time_limit_s = job.time_limit_s
+    `progress`, `log` and `commit` raise `JobCancelled`, `JobTimedOut`, `JobInterrupted` or `LeaseLost`, which the
+    handler lets through.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.id = claim.job_id
+        self.kind = claim.kind
+        self.attempt = claim.attempt
+        self.input = claim.input
+        self.time_limit_s = claim.time_limit_s
         self.is_committed = False
         self.started = time.monotonic()
-        self._cancelled = threading.Event()
-        self._lost = threading.Event()
+        self.stop: Exception | None = None
         self._last_write = 0.0
         self._last_step = ""
 
     def check(self) -> None:
         """Raise when the job should not go on."""
-        if self._lost.is_set():
-            raise LeaseLost
-        if self._cancelled.is_set():
-            raise JobCancelled
-        if time.monotonic() - self.started > self.time_limit_s:
-            raise JobTimedOut(seconds=self.time_limit_s)
+        if self.stop is None and self.is_over_time():
+            self.stop = JobTimedOut(seconds=self.time_limit_s)
+        if self.stop is not None:
+            raise self.stop
+
+    def is_over_time(self) -> bool:
+        return time.monotonic() - self.started > self.time_limit_s
 
     def progress(self, share: float, step: str = "") -> None:
         """Tell how far the job is (0 to 1) and what it does now. Cheap enough to be called in a loop."""
@@ -89,96 +94,122 @@ class RunningJob:
 
     def fenced(self) -> Job:
         """The job's row, locked, if this attempt still owns it."""
-        job = Job.objects.select_for_update().filter(pk=self.id, attempt=self.attempt, status=Status.RUNNING).first()
+        job = self._owned()
         if job is None:
             raise LeaseLost
         if job.cancel_requested_at:
             raise JobCancelled
         return job
 
-    def keep_lease(self, stop: threading.Event, organization_id: UUID) -> None:
-        """Body of the heartbeat thread. It ends by itself when the handler hangs, so that the job does not with it."""
-        deadline = time.monotonic() + settings.JOB_LEASE_SECONDS
-        with tenancy.scope(organization_id):
-            while not stop.wait(settings.JOB_HEARTBEAT_SECONDS):
-                if time.monotonic() - self.started > self.time_limit_s + OVERTIME_S:
-                    log.error("handler_hangs", kind=self.kind)
-                    self._lost.set()
-                    break
-                try:
-                    ours, cancelled = services.extend_lease(self.id, self.attempt, settings.JOB_LEASE_SECONDS)
-                except (DatabaseError, InterfaceError):
-                    connections.close_all()
-                    if time.monotonic() < deadline:
-                        continue
-                    ours, cancelled = False, False
-                deadline = time.monotonic() + settings.JOB_LEASE_SECONDS
-                if cancelled:
-                    self._cancelled.set()
-                if not ours:
-                    self._lost.set()
-                    break
-        connections.close_all()
-
-
-def execute(claim: Claim) -> None:
-    """Run one claimed attempt to its end and write down how it ended."""
-    with tenancy.scope(claim.organization_id):
-        job = Job.objects.filter(pk=claim.job_id, attempt=claim.attempt, status=Status.RUNNING).first()
-        if job is None:
-            log.warning("lease_lost_before_start", job=str(claim.job_id), attempt=claim.attempt)
-            return
-        live.publish(f"job:{job.pk}")
-        live.publish("jobs")
-        # The id of the request that submitted the job leads from the call to what its job logged.
-        context = {"job": str(job.pk), "attempt": job.attempt, "request_id": job.request_id}
-        with structlog.contextvars.bound_contextvars(organization=str(claim.organization_id), **context):
-            _attempt(RunningJob(job), claim)
-
-
-def _attempt(running: RunningJob, claim: Claim) -> None:
-    log.info("attempt_started", kind=running.kind)
-    stop = threading.Event()
-    arguments = (running.keep_lease, stop, claim.organization_id)
-    heartbeat = threading.Thread(target=copy_context().run, args=arguments, daemon=True)
-    heartbeat.start()
-    try:
-        _run_handler(running)
-    finally:
-        stop.set()
-        heartbeat.join(timeout=5)
-        log.info("attempt_ended", kind=running.kind, duration_ms=round((time.monotonic() - running.started) * 1000))
-
-
-def _run_handler(running: RunningJob) -> None:
-    try:
-        result = kinds.get(running.kind).handler(running)
-        if not running.is_committed:
-            with transaction.atomic():
-                services.succeed(running.fenced(), result)
-    except LeaseLost:
-        log.warning("lease_lost", kind=running.kind)
-    except JobCancelled:
-        _end(running, services.confirm_cancelled)
-    except DomainError as error:
-        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            _retry(running, error.code, error.message)
-        else:
-            _end(running, services.fail, error.code, error.message)
-    except Exception as error:
-        log.exception("attempt_failed", kind=running.kind)
-        _retry(running, "unexpected", f"{type(error).__name__}: {error}")
-
-
-def _retry(running: RunningJob, code: str, message: str) -> None:
-    after = timedelta(seconds=backoff.delay_seconds(running.attempt))
-    _end(running, services.retry_later, code, message, after=after, traceback=traceback.format_exc())
-
-
-def _end(running: RunningJob, write: Any, *args: Any, **kwargs: Any) -> None:
-    """Write the end of this attempt, unless it is no longer ours to write."""
-    with transaction.atomic():
+    def _owned(self) -> Job | None:
         rows = Job.objects.select_for_update()
-        job = rows.filter(pk=running.id, attempt=running.attempt, status=Status.RUNNING).first()
-        if job is not None:
-            write(job, *args, **kwargs)
+        return rows.filter(pk=self.id, attempt=self.attempt, status=Status.RUNNING).first()
+
+    def end(self, write: Callable[..., Job], *args: Any, **kwargs: Any) -> None:
+        """Write the end of this attempt, unless it is no longer ours to write."""
+        with transaction.atomic():
+            job = self._owned()
+            if job is not None:
+                write(job, *args, **kwargs)
+
+    def end_by(self, error: Exception, *, is_forced: bool = False) -> None:
+        """Write down what `error` means for the job."""
+        match error:
+            case LeaseLost():
+                log.warning("lease_lost", kind=self.kind)
+            case JobCancelled():
+                self.end(services.confirm_cancelled, *([FORCED] if is_forced else []))
+            case JobInterrupted():
+                self.end(services.hand_back, INTERRUPTED)
+            case DomainError() if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                self.end(services.fail, failure_of(error))
+            case _ if isinstance(error, kinds.get(self.kind).final):
+                self.end(services.fail, failure_of(error))
+            case _:
+                after = timedelta(seconds=kinds.get(self.kind).backoff.delay_s(self.attempt))
+                self.end(services.retry_later, failure_of(error), after=after)
+
+
+def failure_of(error: Exception) -> Failure:
+    """What an error tells: a refusal its own words, anything else its class and where it happened."""
+    name = type(error).__name__
+    if isinstance(error, DomainError):
+        return Failure(error.code, error.message, name)
+    text = "".join(traceback.format_exception(error))
+    return Failure("unexpected", f"{name}: {error}".replace("\x00", ""), name, text.replace("\x00", ""))
+
+
+def execute(
+    claim: Claim, *, keeper: Keeper | None = None, taker: Taker | None = None, goes_on: Callable[[], bool] = bool
+) -> Claim | None:
+    """Run one claimed attempt to its end and write down how it ended. The next job, where one was taken with that."""
+    if time.monotonic() - claim.taken_at > settings.JOB_LEASE_SECONDS:
+        log.warning("lease_lost_before_start", job=str(claim.job_id), attempt=claim.attempt)
+        return None
+    running = RunningJob(claim)
+    _announce(claim)
+    # The id of the request that submitted the job leads from the call to what its job logged.
+    context = {"job": str(claim.job_id), "attempt": claim.attempt, "request_id": claim.request_id}
+    with structlog.contextvars.bound_contextvars(organization=str(claim.organization_id), **context):
+        if keeper:
+            keeper.hold(running)
+        try:
+            return _run(running, taker, goes_on)
+        finally:
+            if keeper:
+                keeper.release(running)
+            else:
+                announcements.flush()
+            log.info("attempt_ended", kind=claim.kind, duration_ms=round((time.monotonic() - running.started) * 1000))
+
+
+def _run(running: RunningJob, taker: Taker | None, goes_on: Callable[[], bool]) -> Claim | None:
+    claim = running.claim
+    with tenancy.scope(claim.organization_id):
+        try:
+            handler = kinds.ours(claim.kind).handler
+            result = handler(running) if handler else None
+            if running.is_committed:
+                return None
+            if not taker or kinds.receivers_of_end(claim.kind):
+                with transaction.atomic():
+                    services.succeed(running.fenced(), result)
+                return None
+        # Whatever a handler raises is the end of its attempt and not of the worker.
+        except Exception as error:  # noqa: BLE001
+            _log_unexpected(error, claim.kind)
+            running.end_by(error)
+            return None
+    return _succeed_and_go_on(running, result, taker, goes_on)
+
+
+def _succeed_and_go_on(
+    running: RunningJob, result: dict[str, Any] | None, taker: Taker, goes_on: Callable[[], bool]
+) -> Claim | None:
+    done = taker.succeed_and_claim(running.claim, result, go_on=goes_on())
+    if done is None:
+        with tenancy.scope(running.claim.organization_id):
+            running.end_by(_refusal(running))
+        return None
+    _announce(running.claim)
+    doorbell.ring(*done.rung)
+    return done.next
+
+
+def _refusal(running: RunningJob) -> Exception:
+    """Why an attempt may not be ended as a success."""
+    try:
+        with transaction.atomic():
+            running.fenced()
+    except (LeaseLost, JobCancelled) as error:
+        return error
+    return LeaseLost()
+
+
+def _log_unexpected(error: Exception, kind: str) -> None:
+    if not isinstance(error, (DomainError, LeaseLost, JobCancelled, JobInterrupted)):
+        log.exception("attempt_failed", kind=kind)
+
+
+def _announce(claim: Claim) -> None:
+    announcements.add(claim.organization_id, f"job:{claim.job_id}", "jobs")

@@ -1,43 +1,100 @@
-"""What can be done with a job. Every change of status is a row of its history, in one transaction with it."""
+"""What can be done with a job. The database writes each change of status into its history, with its reason."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import models, transaction
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 
 from apps.audit import services as audit
 from apps.core import live
 from apps.core.actors import Actor
-from apps.jobs import doorbell, errors, kinds
-from apps.jobs.enums import END_EVENTS, WAITING, Status
-from apps.jobs.models import Job, JobTransition
-from apps.jobs.signals import job_finished
-from apps.notifications import services as notifications
+from apps.jobs import dispatch, doorbell, errors, kinds
+from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, WAITING, Status
+from apps.jobs.models import Job, JobDependency, JobTag
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a submitter may ask for; None leaves it to the kind. A higher `priority` (0 to 9) goes first."""
+
+    priority: int = DEFAULT_PRIORITY
+    run_at: datetime | None = None
+    depends_on: Collection[UUID] = ()
+    time_limit_s: int | None = None
+    max_attempts: int | None = None
+    tags: Collection[str] = ()
+    callback_url: str = ""
 
 
 @transaction.atomic
-def submit_job(kind: str, input: dict[str, Any], *, by: Actor, label: str, subject: models.Model | None = None) -> Job:
-    """Accept work. Once this commits, the job reaches exactly one end, whatever dies meanwhile."""
+def submit_job(
+    kind: str,
+    input: dict[str, Any],
+    *,
+    by: Actor,
+    label: str,
+    subject: models.Model | None = None,
+    wishes: Wishes = Wishes(),
+) -> Job:
+    """Accept work. Once this commits, the job reaches exactly one end, whatever dies meanwhile.
+
+    Raises `DependencyUnknown`, `DependencyEndedBadly`.
+    """
     definition = kinds.get(kind)
-    job = Job.objects.create(
+    needed = _needed(wishes.depends_on)
+    waits_for = sum(not job.is_finished for job in needed)
+    is_ready = wishes.run_at is None and not waits_for
+    job: Job = Job.objects.create(
         kind=kind,
         queue=definition.queue,
         label=label[:200],
+        reason=f"Submitted by {by.label}",
         input=input,
-        max_attempts=definition.max_attempts,
-        time_limit_s=definition.time_limit_s,
+        max_attempts=wishes.max_attempts or definition.max_attempts,
+        time_limit_s=wishes.time_limit_s or definition.time_limit_s,
+        priority=wishes.priority,
+        run_at=wishes.run_at or Now(),
+        ready_at=Now() if is_ready else None,
+        waits_for=waits_for,
+        callback_url=wishes.callback_url,
         subject_type=subject._meta.model_name or "" if subject else "",
         subject_id=subject.pk if subject else None,
         created_by_id=by.id,
         created_by_label=by.label[:200],
         request_id=by.request_id,
     )
-    _record(job, reason=f"Submitted by {by.label}")
-    doorbell.ring_on_commit(job.queue)
+    _wait_for(job, needed)
+    JobTag.objects.bulk_create([JobTag(job=job, tag=tag) for tag in sorted(set(wishes.tags))])
+    _publish(job)
+    if is_ready:
+        doorbell.ring_on_commit(job.queue)
     return job
+
+
+def _needed(ids: Collection[UUID]) -> list[Job]:
+    """The jobs to wait for, locked so that none of them ends unseen."""
+    if not ids:
+        return []
+    found: list[Job] = list(Job.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("id"))
+    if missing := set(ids) - {job.pk for job in found}:
+        raise errors.DependencyUnknown(field="depends_on", missing=min(missing))
+    for job in found:
+        if job.is_retryable:
+            raise errors.DependencyEndedBadly(field="depends_on", label=job.label, id=job.pk, status=job.status)
+    return found
+
+
+def _wait_for(job: Job, needed: list[Job]) -> None:
+    if needed:
+        JobDependency.objects.bulk_create([JobDependency(job=job, needs=one) for one in needed])
+        Job.objects.filter(pk__in=[one.pk for one in needed]).update(has_dependents=True)
 
 
 @transaction.atomic
@@ -58,51 +115,117 @@ def cancel_job(job: Job, *, by: Actor) -> Job:
 
 @transaction.atomic
 def retry_job(job: Job, *, by: Actor) -> Job:
-    """Run a job that ended badly once more, with as many attempts as its kind allows. Raises `JobNotRetryable`."""
+    """Run a job that ended badly once more, with as many attempts as it had.
+
+    Jobs that ended only because they waited for it wait for it again. Raises `JobNotRetryable`,
+    `DependencyEndedBadly`.
+    """
     job = _locked(job)
     if not job.is_retryable:
         raise errors.JobNotRetryable(status=job.status)
+    _needed(job.dependencies.values_list("needs_id", flat=True))
     audit.record(by, "job.retried", job, {"status": job.status})
-    job.status, job.progress, job.step = Status.PENDING, 0, ""
-    job.error_code = job.error_message = job.traceback = ""
-    job.finished_at = job.cancel_requested_at = job.started_at = None
-    job.max_attempts = job.attempt + kinds.get(job.kind).max_attempts
-    job.run_at = Now()
-    job.save()
+    reason = f"Retried by {by.label}"
+    _revive([job], reason)
+    ended = [job.pk]
+    while dependents := list(Job.objects.select_for_update().filter(_ended_because_of(ended)).order_by("id")):
+        _revive(dependents, reason)
+        ended = [one.pk for one in dependents]
     job.refresh_from_db()
-    _record(job, reason=f"Retried by {by.label}")
-    doorbell.ring_on_commit(job.queue)
+    return job
+
+
+def _ended_because_of(ids: list[UUID]) -> Q:
+    waits_doomed = Q(status__in=WAITING)
+    return Q(doomed_by_id__in=ids) & (waits_doomed | Q(status__in=FINISHED, error_code=errors.DependencyFailed.code))
+
+
+def _revive(jobs: list[Job], reason: str) -> None:
+    """Put jobs back at the beginning. They wait for what they need that has not succeeded."""
+    unmet = Count("dependencies", filter=~Q(dependencies__needs__status=Status.SUCCEEDED))
+    rows = Job.objects.filter(pk__in=[job.pk for job in jobs])
+    waits_for = dict(rows.annotate(unmet=unmet).values_list("pk", "unmet"))
+    for job in jobs:
+        job.status, job.reason, job.progress, job.step = Status.PENDING, reason, 0, ""
+        job.error_code = job.error_class = job.error_message = job.traceback = ""
+        job.finished_at = job.cancel_requested_at = job.started_at = job.told_at = job.discarded_at = None
+        job.doomed_by_id, job.waits_for = None, waits_for[job.pk]
+        job.max_attempts = job.attempt + min(job.max_attempts, kinds.get(job.kind).max_attempts)
+        job.run_at = Now()
+        job.ready_at = None if job.waits_for else Now()
+        job.save()
+        _publish(job)
+    doorbell.ring_on_commit(*{job.queue for job in jobs if not job.waits_for})
+
+
+@transaction.atomic
+def discard_job(job: Job, *, by: Actor) -> Job:
+    """Take a job out of the dead set; it stays in the list of jobs. Raises `JobNotDead`."""
+    job = _locked(job)
+    if job.status != Status.DEAD or job.discarded_at:
+        raise errors.JobNotDead(status="discarded already" if job.discarded_at else job.status)
+    audit.record(by, "job.discarded", job)
+    Job.objects.filter(pk=job.pk).update(discarded_at=Now())
+    job.refresh_from_db()
+    _publish(job)
     return job
 
 
 def succeed(job: Job, result: dict[str, Any] | None) -> Job:
     job.result, job.progress, job.step = result, 1, ""
+    job.error_code = job.error_class = job.error_message = job.traceback = ""
     return _finish(job, Status.SUCCEEDED)
 
 
-def fail(job: Job, code: str, message: str, traceback: str = "") -> Job:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in an attempt: a code for programs, the class of the error, words, and where it happened."""
+
+    code: str
+    message: str
+    error_class: str = ""
+    traceback: str = ""
+
+    def write_to(self, job: Job) -> None:
+        job.error_code, job.error_message = self.code, self.message
+        job.error_class, job.traceback = self.error_class[:100], self.traceback
+
+
+def fail(job: Job, failure: Failure) -> Job:
     """End a job that trying again would not help."""
-    job.error_code, job.error_message, job.traceback = code, message, traceback
-    return _finish(job, Status.FAILED, reason=message)
+    failure.write_to(job)
+    return _finish(job, Status.FAILED, reason=failure.message)
 
 
-def confirm_cancelled(job: Job) -> Job:
-    return _finish(job, Status.CANCELLED, reason="Stopped at its next step, as asked")
+def confirm_cancelled(job: Job, reason: str = "Stopped at its next step, as asked") -> Job:
+    return _finish(job, Status.CANCELLED, reason=reason)
 
 
-def retry_later(job: Job, code: str, message: str, *, after: timedelta, traceback: str = "") -> Job:
+def retry_later(job: Job, failure: Failure, *, after: timedelta) -> Job:
     """Put an attempt that went wrong back into the queue, or end the job when it has had all of them."""
-    job.error_code, job.error_message, job.traceback = code, message, traceback
+    failure.write_to(job)
     if job.cancel_requested_at:
-        return _finish(job, Status.CANCELLED, reason=message)
+        return _finish(job, Status.CANCELLED, reason=failure.message)
     if job.attempt >= job.max_attempts:
-        return _finish(job, Status.DEAD, reason=f"Gave up after {job.attempt} attempts: {message}")
-    job.status, job.lease_until, job.worker = Status.RETRYING, None, ""
+        return _finish(job, Status.DEAD, reason=f"Gave up after {job.attempt} attempts: {failure.message}")
+    return _put_back(job, failure.message, after)
+
+
+def hand_back(job: Job, reason: str) -> Job:
+    """Give a job to another worker. The attempt is not held against it."""
+    job.max_attempts += 1
+    return _put_back(job, reason, timedelta(0))
+
+
+def _put_back(job: Job, reason: str, after: timedelta) -> Job:
+    job.status, job.reason, job.lease_until, job.worker = Status.RETRYING, reason, None, ""
     job.run_at = Now() + after
+    job.ready_at = None if after else Now()
     job.save()
     job.refresh_from_db()
-    _record(job, reason=message)
-    doorbell.ring_on_commit(job.queue)
+    _publish(job)
+    if not after:
+        doorbell.ring_on_commit(job.queue)
     return job
 
 
@@ -111,27 +234,22 @@ def _locked(job: Job) -> Job:
 
 
 def _finish(job: Job, status: str, reason: str = "") -> Job:
-    worker = job.worker
-    job.status, job.lease_until, job.finished_at = status, None, Now()
+    job.status, job.reason, job.lease_until, job.finished_at = status, reason, None, Now()
     job.save()
     job.refresh_from_db()
-    _record(job, reason=reason, worker=worker)
-    job_finished.send(sender=Job, job=job)
-    _tell_end(job)
+    if job.has_dependents:
+        doorbell.ring_on_commit(*dispatch.settle(job.pk))
+    for receive in kinds.receivers_of_end(job.kind):
+        receive(job)
+    _publish(job)
     return job
 
 
-def _tell_end(job: Job) -> None:
-    """Webhooks hear of every job's end, its person of those that have no event of their own."""
-    data = {"name": job.label, "kind": job.kind, "status": job.status}
-    failure = {"error_code": job.error_code, "error_message": job.error_message}
-    to = [] if kinds.tells_its_own_end(job.kind) else [job.created_by_id]
-    notifications.notify(END_EVENTS[Status(job.status)], job, {**data, **failure}, to=to)
-
-
-def _record(job: Job, reason: str = "", worker: str = "") -> None:
-    JobTransition.objects.create(job=job, status=job.status, attempt=job.attempt, worker=worker, reason=reason)
-    _publish(job)
+def doom(job: Job) -> Job:
+    """End a job that waits for one that ended badly."""
+    needed = Job.objects.get(pk=job.doomed_by_id)
+    error = errors.DependencyFailed(label=needed.label, id=needed.pk, status=needed.status)
+    return fail(job, Failure(error.code, error.message, type(error).__name__))
 
 
 def _publish(job: Job) -> None:
@@ -145,11 +263,3 @@ def write_progress(job_id: Any, attempt: int, share: float, step: str) -> bool:
     written = rows.update(progress=share, step=step[:200])
     live.publish(f"job:{job_id}")
     return bool(written)
-
-
-def extend_lease(job_id: Any, attempt: int, seconds: float) -> tuple[bool, bool]:
-    """Keep an attempt's lease. Returns (still ours, asked to stop)."""
-    rows = Job.objects.filter(pk=job_id, attempt=attempt, status=Status.RUNNING, lease_until__gt=Now())
-    if not rows.update(lease_until=Now() + timedelta(seconds=seconds), heartbeat_at=Now()):
-        return False, False
-    return True, rows.filter(cancel_requested_at__isnull=False).exists()

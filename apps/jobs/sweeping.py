@@ -1,40 +1,84 @@
-"""The sweeper: returns jobs of workers that went silent, and rings again for work that nobody took."""
+"""The sweeper: returns jobs of silent workers, makes ready what is due, ends what waits in vain, tells of ends."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models.functions import Now
 
 from apps.core import tenancy
-from apps.jobs import dispatch, doorbell, services
-from apps.jobs.enums import Status
-from apps.jobs.models import Job
+from apps.jobs import dispatch, doorbell, services, telling
+from apps.jobs.enums import WAITING, Status
+from apps.jobs.models import Job, Worker
+from apps.jobs.services import Failure
 
 log = structlog.get_logger(__name__)
 
-SILENT = "The worker went silent; its lease ran out"
+SILENT = Failure("worker_lost", "The worker went silent; its lease ran out")
+WORKER_FORGOTTEN_AFTER = timedelta(minutes=10)
 
 
-def sweep() -> int:
-    """Safe to run in several processes at once. Returns how many leases had expired."""
-    claims = dispatch.expired()
-    for claim in claims:
-        try:
-            _return(claim)
-        # What hears of a job's end may fail in any way; that must not keep the other jobs from being returned.
-        except Exception:
-            log.exception("job_not_returned", job=str(claim.job_id))
-    for queue in dispatch.due_queues():
-        doorbell.ring(queue)
-    return len(claims)
+def sweep() -> dict[str, int]:
+    """One round, safe to run in several processes at once. Returns how many jobs each step was about."""
+    return {step.__name__: _count(step) for step in (return_lost, promote, end_doomed, telling.tell, forget_workers)}
 
 
-def _return(claim: dispatch.Claim) -> None:
-    with tenancy.scope(claim.organization_id), transaction.atomic():
-        rows = Job.objects.select_for_update(skip_locked=True)
-        job = rows.filter(pk=claim.job_id, attempt=claim.attempt, status=Status.RUNNING, lease_until__lt=Now()).first()
-        if job is not None:
-            services.retry_later(job, "worker_lost", SILENT, after=timedelta(0))
+def _count(step: Callable[[], int]) -> int:
+    """One step; its failure does not keep the others from their turn."""
+    try:
+        return step()
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("sweep_failed", step=step.__name__, error=str(error))
+        connections.close_all()
+        return 0
+
+
+def return_lost() -> int:
+    """Give jobs whose worker was not heard of to another one."""
+    return sum(_each(found, _return_lost) for found in dispatch.expired())
+
+
+def _return_lost(found: dispatch.Found) -> None:
+    rows = Job.objects.select_for_update(skip_locked=True)
+    job = rows.filter(pk=found.job_id, attempt=found.attempt, status=Status.RUNNING, lease_until__lt=Now()).first()
+    if job is not None:
+        services.retry_later(job, SILENT, after=timedelta(0))
+
+
+def promote() -> int:
+    """Make ready what is due."""
+    queues = dispatch.promote()
+    if queues:
+        doorbell.ring(*queues)
+    return len(queues)
+
+
+def end_doomed() -> int:
+    """End what waits for a job that ended badly, and in the next rounds what waits for that."""
+    return sum(_each(found, _end_doomed) for found in dispatch.doomed())
+
+
+def _end_doomed(found: dispatch.Found) -> None:
+    rows = Job.objects.select_for_update(skip_locked=True)
+    job = rows.filter(pk=found.job_id, status__in=WAITING, doomed_by_id__isnull=False).first()
+    if job is not None:
+        services.doom(job)
+
+
+def _each(found: dispatch.Found, act: Callable[[dispatch.Found], None]) -> int:
+    try:
+        with tenancy.scope(found.organization_id), transaction.atomic():
+            act(found)
+    # What hears of a job's end may fail in any way; that must not keep the other jobs from their turn.
+    except Exception:
+        log.exception("job_not_swept", job=str(found.job_id))
+    return 1
+
+
+def forget_workers() -> int:
+    """Forget workers that ended without saying so."""
+    count, _ = Worker.objects.filter(heartbeat_at__lt=Now() - WORKER_FORGOTTEN_AFTER).delete()
+    return count

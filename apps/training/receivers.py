@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.dispatch import receiver
-
+from apps.jobs import kinds
 from apps.jobs.models import Job
-from apps.jobs.signals import job_finished
 from apps.training import services
 from apps.training.enums import JOB_KIND
 
 
-@receiver(job_finished)
-def close_run(sender: Any, job: Job, **_: Any) -> None:
-    if job.kind == JOB_KIND:
-        services.close_run(job)
+@kinds.at_end(JOB_KIND)
+def close_run(job: Job) -> None:
+    services.close_run(job)

@@ -6,7 +6,8 @@ class Meter(models.TextChoices):
 
     PREDICTIONS = "predictions", "Predictions"
     TRAINING_MS = "training_ms", "Training time"
+    JOB_MS = "job_ms", "Job time"
     STORED_BYTES = "stored_bytes", "Stored data"
 
 
-UNITS = {Meter.PREDICTIONS: "rows", Meter.TRAINING_MS: "ms", Meter.STORED_BYTES: "bytes"}
+UNITS = {Meter.PREDICTIONS: "rows", Meter.TRAINING_MS: "ms", Meter.JOB_MS: "ms", Meter.STORED_BYTES: "bytes"}

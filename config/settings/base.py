@@ -391,7 +391,13 @@ X_FRAME_OPTIONS = "DENY"
 
 JOB_LEASE_SECONDS = env.int("JOB_LEASE_SECONDS", default=6)
 JOB_HEARTBEAT_SECONDS = 1.5
-JOB_SWEEP_SECONDS = 1.0
+JOB_SWEEP_SECONDS = 0.5
+# How long a handler may go on after it was asked to stop, before its process is ended.
+JOB_STOP_GRACE_SECONDS = env.float("JOB_STOP_GRACE_SECONDS", default=10)
+# How long running jobs may go on after their worker was told to stop, before others begin them anew.
+JOB_SHUTDOWN_GRACE_SECONDS = env.float("JOB_SHUTDOWN_GRACE_SECONDS", default=2)
+# Modules with kinds of one's own, which `apps.jobs.kinds.kind` registers.
+JOB_KIND_MODULES = env.list("JOB_KIND_MODULES", default=[])
 TRAINING_THREADS = env.int("TRAINING_THREADS", default=1)
 
 USE_TZ = True

@@ -28,6 +28,8 @@ GLOBAL_MODELS = {
     "console.ErasureReceipt",
     "console.ProbeHour",
     "console.ProbeResult",
+    "jobs.Queue",
+    "jobs.Worker",
     "organizations.FeatureFlag",
     "organizations.Organization",
 }

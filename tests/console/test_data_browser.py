@@ -16,7 +16,7 @@ from apps.core.actors import Actor
 from apps.jobs.models import Job
 from tests.browsing import judge, screen, signed_in
 from tests.factories.people import PASSWORD
-from tests.factories.tables import work
+from tests.working import run_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -34,10 +34,10 @@ def test_every_page_of_data_rights_is_accessible_and_fits(
     with tenancy.scope(acme.pk):
         storage.store(storage.tenant_path("notes", "read.me"), io.BytesIO(b"note" * 4000))
         old = exports.start_export(by=actor)
-        work("data")
+        run_all("data")
         DataExport.objects.filter(pk=old.pk).update(expires_at=old.created_at)
         exports.start_export(by=actor)
-        work("data")
+        run_all("data")
         running = exports.start_export(by=actor)
         told = {"status": "running", "progress": 0.42, "step": "call records: 42,000 of 100,000 rows"}
         now = running.created_at
@@ -73,7 +73,7 @@ def test_an_export_is_asked_for_and_downloaded_by_buttons(
     page.get_by_role("button", name="Export all data").click()
     page.get_by_text("Waiting for a worker").wait_for()
     with tenancy.scope(acme.pk):
-        work("data")
+        run_all("data")
     page.reload()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()

@@ -10,6 +10,7 @@ from django.core import mail
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import F
+from django.db.models.functions import Now
 from django.test import Client
 
 from apps.accounts.models import User
@@ -20,7 +21,6 @@ from apps.core import snapshots, tenancy
 from apps.core.actors import Actor
 from apps.core.edge import Answer, Call, Snapshot
 from apps.deployments.models import Deployment
-from apps.jobs import dispatch
 from apps.jobs.models import Job
 from apps.organizations import edge, errors, queries, services
 from apps.organizations.models import DELETION_HOLD, Membership, Organization
@@ -31,6 +31,7 @@ from tests.conftest import actor_of, api_client
 from tests.factories import world
 from tests.factories.people import PASSWORD
 from tests.factories.serving import make_model_version
+from tests.working import take
 
 pytestmark = pytest.mark.django_db
 
@@ -208,17 +209,15 @@ def test_what_cannot_start_again_is_named(acme: Any, actor: Actor, monkeypatch: 
 def test_no_job_starts_meanwhile_and_what_waited_goes_on(acme: Any, globex: Any, actor: Actor) -> None:
     for organization in (acme, globex):
         with tenancy.scope(organization.pk):
-            Job.objects.create(kind="k", queue="data", label="waits")
+            Job.objects.create(kind="k", queue="data", label="waits", ready_at=Now())
     close(acme, actor)
-    claims = [dispatch.claim("data", "w"), dispatch.claim("data", "w")]
+    claims = [take("data"), take("data")]
     assert [claim and claim.organization_id for claim in claims] == [globex.pk, None]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM jobs_due_queues()")
-        assert cursor.fetchall() == []
         cursor.execute("SELECT job_status FROM console_unfinished_jobs()")
         assert cursor.fetchall() == [("running",)]  # the other organization's
     reopen(acme, actor)
-    claim = dispatch.claim("data", "w")
+    claim = take("data")
     assert claim is not None
     assert claim.organization_id == acme.pk
 

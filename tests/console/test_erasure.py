@@ -29,7 +29,6 @@ from apps.console.data_rights import erasure, errors, leftovers
 from apps.console.data_rights.models import ErasureReceipt
 from apps.core import live_channel, snapshots, storage, tenancy
 from apps.core.actors import Actor
-from apps.jobs import running
 from apps.organizations import services
 from apps.organizations.models import Membership, Organization
 from apps.usage.models import UsageEvent
@@ -42,11 +41,6 @@ from workers.edge.snapshots import SnapshotReader
 pytestmark = pytest.mark.django_db(databases=["default", "console"], transaction=True)
 
 STREAMS = ("events:usage", "events:calls", "events:tokens", "events:dead")
-
-
-@pytest.fixture(autouse=True)
-def _no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.RunningJob, "keep_lease", lambda self, stop, organization_id: stop.wait())
 
 
 @pytest.fixture

@@ -22,22 +22,16 @@ from apps.console.data_rights.models import DataExport
 from apps.core import storage, tenancy
 from apps.core.actors import Actor
 from apps.core.errors import NotFound
-from apps.jobs import dispatch, running
 from apps.jobs import services as jobs
 from apps.jobs.models import Job
+from apps.jobs.services import Failure
 from apps.notifications.models import Notification
 from tests.conftest import actor_of
 from tests.factories import world
-from tests.factories.tables import work
+from tests.working import run, run_all, take
 
 PAGE = "/o/acme/settings/data/"
 API = "/api/v1/organization/exports/"
-
-
-@pytest.fixture(autouse=True)
-def _no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    # It has a connection of its own, which cannot see what a test has not committed.
-    monkeypatch.setattr(running.RunningJob, "keep_lease", lambda self, stop, organization_id: stop.wait())
 
 
 @pytest.fixture
@@ -58,7 +52,7 @@ def written() -> tuple[ZipFile, archive.Summary]:
 def made(by: Actor) -> DataExport:
     """An export that its job has made."""
     export = exports.start_export(by=by)
-    work("data")
+    run_all("data")
     export.refresh_from_db()
     export.job.refresh_from_db()
     return export
@@ -195,7 +189,7 @@ def test_an_export_holds_no_other_export(in_acme: Any, actor: Actor) -> None:
 def test_asking_twice_makes_one_and_too_many_are_refused(in_acme: Any, actor: Actor) -> None:
     first = exports.start_export(by=actor)
     assert exports.start_export(by=actor) == first
-    work("data")
+    run_all("data")
     for _ in range(exports.KEPT_LIMIT - 1):
         made(actor)
     with pytest.raises(errors.TooManyExports):
@@ -205,20 +199,18 @@ def test_asking_twice_makes_one_and_too_many_are_refused(in_acme: Any, actor: Ac
 @pytest.mark.django_db
 def test_p2_a_worker_that_was_killed_leaves_one_file_of_the_attempt_that_ended(in_acme: Any, actor: Actor) -> None:
     export = exports.start_export(by=actor)
-    with tenancy.no_scope():
-        lost = dispatch.claim("data", "a worker that is killed after it stored its file")
+    lost = take("data", "a worker that is killed after it stored its file")
     assert lost is not None
     leftover = storage.tenant_path(archive.EXPORTS, str(export.pk), f"{lost.attempt}.zip")
     storage.store(leftover, io.BytesIO(b"half"))
-    jobs.retry_later(Job.objects.get(pk=lost.job_id), "worker_lost", "gone", after=exports.KEPT_FOR * 0)
-    work("data")
+    jobs.retry_later(Job.objects.get(pk=lost.job_id), Failure("worker_lost", "gone"), after=exports.KEPT_FOR * 0)
+    run_all("data")
     export.refresh_from_db()
     assert export.is_ready
     assert [file.path for file in storage.stored_files()] == [export.path]
     with storage.open_stream(export.path) as file:
         assert storage.measure(file) == (export.sha256, export.size_bytes)
-    with tenancy.no_scope():
-        running.execute(lost)  # the message that comes a second time
+    run(lost)  # the message that comes a second time
     assert [file.path for file in storage.stored_files()] == [export.path]
     assert Job.objects.get(pk=export.job_id).status == "succeeded"
 
@@ -233,12 +225,14 @@ def test_a_stale_attempt_takes_its_own_file_away_and_not_the_newer_one(
     def slow_store(path: str, stream: Any) -> storage.Stored:
         stored = store(path, stream)
         if path.endswith("/1.zip"):  # meanwhile its lease ends, and another worker makes the export
-            jobs.retry_later(Job.objects.get(pk=export.job_id), "worker_lost", "gone", after=exports.KEPT_FOR * 0)
-            work("data")
+            jobs.retry_later(
+                Job.objects.get(pk=export.job_id), Failure("worker_lost", "gone"), after=exports.KEPT_FOR * 0
+            )
+            run_all("data")
         return stored
 
     monkeypatch.setattr(storage, "store", slow_store)
-    work("data")
+    run_all("data")
     export.refresh_from_db()
     assert export.path.endswith("/2.zip")
     assert [file.path for file in storage.stored_files()] == [export.path]
@@ -266,7 +260,7 @@ def test_nothing_is_kept_of_an_export_whose_last_worker_was_killed(
     storage.store(storage.tenant_path(archive.EXPORTS, str(export.pk), "3.zip"), io.BytesIO(b"stored, and not told"))
     Job.objects.filter(pk=export.job_id).update(attempt=3)
     with django_capture_on_commit_callbacks(execute=True):
-        jobs.retry_later(Job.objects.get(pk=export.job_id), "worker_lost", "gone", after=exports.KEPT_FOR * 0)
+        jobs.retry_later(Job.objects.get(pk=export.job_id), Failure("worker_lost", "gone"), after=exports.KEPT_FOR * 0)
     assert Job.objects.get(pk=export.job_id).status == "dead"
     assert list(storage.stored_files()) == []
 
@@ -312,7 +306,7 @@ def test_the_api_asks_for_lists_and_hands_out_exports(in_acme: Any, api_owner: A
     asked = api_owner.post(API)
     assert (asked.status_code, asked.json()["download_url"]) == (202, None)
     assert asked["Location"] == f"{API}{asked.json()['id']}/"
-    work("data")
+    run_all("data")
     [listed] = api_owner.get(API).json()["results"]
     assert listed["status"] == "ready"
     file = api_owner.get(listed["download_url"])

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.errors import DomainError
-from apps.jobs import dispatch, kinds, running, services
+from apps.jobs import kinds, services
 from apps.jobs.models import Job
 from apps.jobs.running import RunningJob
 from apps.notifications.models import Notification
 from apps.notifications.services import notify
 from tests.browsing import DEADLINE_S, signed_in
 from tests.core.web_server import WebServer
+from tests.working import run_next
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -73,13 +73,6 @@ def lives_up_to(page: Page, server: WebServer) -> None:
 
 def submit(actor: Actor, number: int) -> Job:
     return services.submit_job("test.kind", {"number": number}, by=actor, label=f"job {number}")
-
-
-def run_next() -> None:
-    claim = dispatch.claim("default", "worker-1")
-    assert claim is not None
-    with tenancy.no_scope():
-        running.execute(claim)
 
 
 def opened(browser: Browser, server: WebServer, client: Any, path: str) -> Page:

@@ -13,7 +13,8 @@ from apps.audit.models import AuditEntry
 from apps.core.request_ids import accept_or_make
 from apps.jobs.models import Job
 from apps.jobs.running import RunningJob
-from tests.factories.tables import plants_csv, work
+from tests.factories.tables import plants_csv
+from tests.working import run_all
 
 ID = "order-4711:upload"
 
@@ -41,7 +42,7 @@ def test_one_id_leads_from_the_call_to_the_worker(
     job = Job.objects.get(pk=answer.json()["job"])
     assert job.request_id == ID
     caplog.clear()
-    work("data")
+    run_all("data")
     events = told(caplog)
     assert [event["event"] for event in events] == ["attempt_started", "attempt_ended"]
     assert {event["job"] for event in events} == {str(job.pk)}
@@ -61,7 +62,7 @@ def test_the_thread_that_keeps_the_lease_logs_with_the_requests_id(
     file = SimpleUploadedFile("plants.csv", plants_csv().encode())
     body = {"name": "plants", "file": file}
     api_owner.post("/api/v1/datasets/", body, format="multipart", headers={"X-Request-Id": ID})
-    work("data")
+    run_all("data")
     assert [context["request_id"] for context in seen] == [ID]
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.datasets.models import DatasetVersion
-from apps.jobs import dispatch, running
+from tests.working import run_all
 
 CUSTOMERS = b"""customer_id,age,plan,since,monthly,churned
 C-01,34,basic,2023-01-05,19.5,false
@@ -32,11 +32,7 @@ def work() -> Callable[[], int]:
     """Does what a worker would: runs the jobs that wait in the queue of data. Returns how many there were."""
 
     def worked() -> int:
-        count = 0
-        while claim := dispatch.claim("data", "worker of the test"):
-            running.execute(claim)
-            count += 1
-        return count
+        return run_all("data")
 
     return worked
 

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.datasets import services
 from apps.datasets.models import DatasetVersion
-from apps.jobs import dispatch, running
-
-
-def work(queue: str) -> int:
-    """Run what waits in the queue, as a worker does; how many jobs that were.
-
-    Tests switch the heartbeat off: it has a connection of its own, which cannot see what a test has not committed.
-    """
-    count = 0
-    with tenancy.no_scope():
-        while claim := dispatch.claim(queue, "the test's worker"):
-            running.execute(claim)
-            count += 1
-    return count
+from tests.working import run_all
 
 
 def ready_version(name: str, content: str, by: Actor) -> DatasetVersion:
     """The first version of dataset `name`, read from CSV text. Needs the tenant in scope."""
     file = SimpleUploadedFile(f"{name}.csv", content.encode(), content_type="text/csv")
     version = services.create_dataset(name, file, by=by)
-    work("data")
+    run_all("data")
     version.refresh_from_db()
     assert version.is_ready, version.error_message
     return version

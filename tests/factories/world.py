@@ -13,7 +13,7 @@ from apps.console.models import DataExport, StoppedDeployment
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.deployments.models import Deployment, Replica
-from apps.jobs.models import Job, JobLogLine, JobTransition
+from apps.jobs.models import Job, JobDependency, JobLogLine, JobTag, OutsideWorker
 from apps.logs.models import CallRecord
 from apps.notifications.models import DeliveryAttempt, Notification
 from apps.notifications.services import webhooks
@@ -31,7 +31,10 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         dataset = dataset_version.dataset
         version = make_model_version(f"{mark}-model", dataset_version=dataset_version)
         job = Job.objects.create(kind="training.run", queue="training", label=f"Train {mark}-run", status="failed")
-        JobTransition.objects.create(job=job, status="failed", attempt=1)
+        other = Job.objects.create(kind="training.run", queue="training", label=f"After {mark}-run", waits_for=1)
+        JobDependency.objects.create(job=other, needs=job)
+        JobTag.objects.create(job=job, tag=mark)
+        OutsideWorker.objects.create(name=f"{mark}-machine", kinds=["nightly"])
         JobLogLine.objects.create(job=job, attempt=1, text=f"a {mark} line")
         run = TrainingRun.objects.create(
             name=f"{mark}-run",

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import tenancy
-from apps.jobs.models import Job, JobLogLine, JobTransition
+from apps.jobs.models import Job, JobLogLine
 
 pytestmark = pytest.mark.django_db
 
@@ -22,8 +22,8 @@ def a_job(**fields: Any) -> Job:
 @pytest.fixture
 def job(acme: Any) -> Job:
     with tenancy.scope(acme.pk):
-        job = a_job(status="failed", error_code="not_a_csv", error_message="This is a picture.", attempt=1)
-        JobTransition.objects.create(job=job, status="failed", attempt=1, reason="This is a picture.")
+        failure = {"error_code": "not_a_csv", "error_message": "This is a picture.", "reason": "This is a picture."}
+        job = a_job(status="failed", attempt=1, **failure)
         JobLogLine.objects.create(job=job, attempt=1, text="opening the file")
         return job
 

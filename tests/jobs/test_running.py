@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 import structlog
 from django.db.models.functions import Now
 
-from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.errors import DomainError, StorageUnavailable
-from apps.jobs import dispatch, errors, kinds, running, services, sweeping
+from apps.jobs import errors, kinds, services, sweeping
 from apps.jobs.models import Job, JobLogLine
 from apps.jobs.running import RunningJob
+from tests.working import run, run_next, take
 
 pytestmark = pytest.mark.django_db
 
@@ -38,14 +39,6 @@ def define(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 def submit(actor: Actor) -> Job:
     return services.submit_job("test.kind", {"n": 1}, by=actor, label="a job")
-
-
-def run_next() -> dispatch.Claim:
-    claim = dispatch.claim("default", "worker-1")
-    assert claim is not None
-    with tenancy.no_scope():
-        running.execute(claim)
-    return claim
 
 
 def history(job: Job) -> list[str]:
@@ -78,8 +71,8 @@ def test_what_a_handler_logs_carries_the_request_that_asked_for_it(in_acme: Any,
 def test_nothing_is_claimed_twice(in_acme: Any, actor: Actor, define: Any) -> None:
     define(lambda job: None)
     submit(actor)
-    assert dispatch.claim("default", "worker-1") is not None
-    assert dispatch.claim("default", "worker-2") is None
+    assert take() is not None
+    assert take(worker="worker-2") is None
 
 
 def test_a_refusal_ends_the_job_and_a_crash_is_tried_again(in_acme: Any, actor: Actor, define: Any) -> None:
@@ -99,6 +92,7 @@ def test_a_refusal_ends_the_job_and_a_crash_is_tried_again(in_acme: Any, actor: 
     assert (job.status, job.attempt) == ("retrying", 1)
     assert "ZeroDivisionError" in job.traceback
     Job.objects.filter(pk=job.pk).update(run_at=Now())
+    sweeping.promote()
     run_next()
     job.refresh_from_db()
     assert (job.status, job.attempt) == ("dead", 2)
@@ -119,7 +113,7 @@ def test_a_waiting_job_is_cancelled_at_once(in_acme: Any, actor: Actor, define: 
     define(lambda job: None)
     job = services.cancel_job(submit(actor), by=actor)
     assert job.status == "cancelled"
-    assert dispatch.claim("default", "worker-1") is None
+    assert take() is None
     with pytest.raises(errors.JobAlreadyFinished):
         services.cancel_job(job, by=actor)
 
@@ -144,8 +138,8 @@ def test_an_expired_lease_returns_the_job_to_the_queue_and_the_stale_result_is_r
 
     def slow(job: RunningJob) -> None:
         Job.objects.filter(pk=job.id).update(lease_until=Now() - timedelta(seconds=1))
-        assert sweeping.sweep() == 1
-        second = dispatch.claim("default", "worker-2")
+        assert sweeping.sweep()["return_lost"] == 1
+        second = take(worker="worker-2")
         assert second is not None
         assert second.attempt == 2
         with job.commit():
@@ -160,19 +154,20 @@ def test_an_expired_lease_returns_the_job_to_the_queue_and_the_stale_result_is_r
     assert history(job) == ["pending", "running", "retrying", "running"]
 
 
-def test_a_worker_that_slept_through_its_lease_does_not_start(in_acme: Any, actor: Actor, define: Any) -> None:
+def test_a_worker_that_slept_through_its_lease_does_not_start(
+    in_acme: Any, actor: Actor, define: Any, settings: Any
+) -> None:
     started = []
     define(lambda job: started.append(job.attempt))
     submit(actor)
-    first = dispatch.claim("default", "worker-1")
+    first = take()
     assert first is not None
     Job.objects.update(lease_until=Now() - timedelta(seconds=1))
     sweeping.sweep()
-    second = dispatch.claim("default", "worker-2")
+    second = take(worker="worker-2")
     assert second is not None
-    with tenancy.no_scope():
-        running.execute(first)
-        running.execute(second)
+    run(replace(first, taken_at=first.taken_at - settings.JOB_LEASE_SECONDS))
+    run(second)
     assert started == [2]
 
 
@@ -193,7 +188,7 @@ def test_an_effect_and_its_success_are_written_together(in_acme: Any, actor: Act
 def test_a_silent_worker_kills_a_job_after_its_last_attempt(in_acme: Any, actor: Actor, define: Any) -> None:
     define(lambda job: None, max_attempts=1)
     job = submit(actor)
-    dispatch.claim("default", "worker-1")
+    take()
     Job.objects.update(lease_until=Now() - timedelta(seconds=1))
     sweeping.sweep()
     job.refresh_from_db()
@@ -225,37 +220,13 @@ def test_a_handler_that_outstays_its_time_limit_is_stopped(in_acme: Any, actor: 
     assert (job.status, job.error_code) == ("failed", "job_timed_out")
 
 
-@pytest.mark.django_db(transaction=True)
-def test_p2_a_handler_that_hangs_loses_its_job(in_acme: Any, actor: Actor, define: Any, settings: Any) -> None:
-    settings.JOB_HEARTBEAT_SECONDS = 0.01
-    ended_by: list[BaseException] = []
-
-    def hang(job: RunningJob) -> None:
-        job.started -= job.time_limit_s + running.OVERTIME_S
-        job._lost.wait(20)
-        try:
-            job.check()
-        except Exception as error:
-            ended_by.append(error)
-            raise
-
-    define(hang, time_limit_s=5)
-    job = submit(actor)
-    run_next()
-    assert [type(error) for error in ended_by] == [errors.LeaseLost]
-    Job.objects.update(lease_until=Now() - timedelta(seconds=1))
-    sweeping.sweep()
-    job.refresh_from_db()
-    assert (job.status, job.error_code) == ("retrying", "worker_lost")
-
-
 def test_one_job_that_cannot_be_returned_does_not_keep_the_others(
     in_acme: Any, actor: Actor, define: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     define(lambda job: None)
     poisoned, other = submit(actor), submit(actor)
-    dispatch.claim("default", "worker-1")
-    dispatch.claim("default", "worker-1")
+    take()
+    take()
     Job.objects.filter(pk=poisoned.pk).update(lease_until=Now() - timedelta(seconds=9))
     Job.objects.filter(pk=other.pk).update(lease_until=Now() - timedelta(seconds=1))
     retry_later = services.retry_later
@@ -269,17 +240,3 @@ def test_one_job_that_cannot_be_returned_does_not_keep_the_others(
     sweeping.sweep()
     other.refresh_from_db()
     assert other.status == "retrying"
-
-
-def test_work_that_nobody_took_is_rung_for_again(
-    in_acme: Any, actor: Actor, define: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rings: list[str] = []
-    monkeypatch.setattr("apps.jobs.doorbell.ring", rings.append)
-    define(lambda job: None)
-    submit(actor)
-    sweeping.sweep()
-    assert rings == []
-    Job.objects.update(run_at=Now() - timedelta(seconds=5))
-    sweeping.sweep()
-    assert rings == ["default"]

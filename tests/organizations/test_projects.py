@@ -29,7 +29,8 @@ from apps.training import services as training
 from apps.training.models import TrainingRun
 from tests.conftest import actor_of
 from tests.factories.serving import make_model_version
-from tests.factories.tables import plants_csv, ready_version, work
+from tests.factories.tables import plants_csv, ready_version
+from tests.working import run_all
 
 pytestmark = pytest.mark.django_db
 
@@ -214,7 +215,7 @@ def test_projects_are_chosen_where_things_are_made(as_owner: Any, project: Proje
     file = SimpleUploadedFile("plants.csv", plants_csv().encode())
     as_owner.post("/o/acme/data/new/", {"file": file, "name": "plants", "project": project.pk})
     assert Dataset.objects.get().project == project
-    work("data")
+    run_all("data")
     version = Dataset.objects.get().versions.get()
     form = as_owner.get(f"/o/acme/training/new/?version={version.pk}").context["form"]
     assert form["project"].value() == project.pk
@@ -230,7 +231,7 @@ def test_a_runs_project_goes_on_to_the_model_it_makes_and_from_there_to_its_depl
     version = ready_version("plants", plants_csv(), actor)
     new = training.NewRun("plants", version, target="species", candidates=["linear"], folds=2, project=project)
     run = training.create_run(new, by=actor)
-    work("training")
+    run_all("training")
     run.refresh_from_db()
     made = run.model_version
     assert made is not None, run.job.error_message

@@ -9,6 +9,7 @@ from apps.datasets.models import DatasetVersion
 from apps.training import services
 from apps.training.models import TrainingRun
 from tests.factories import tables
+from tests.working import run_all
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def start(actor: Any) -> Callable[..., TrainingRun]:
 def trained(plants: DatasetVersion, start: Any) -> TrainingRun:
     """A run of plants that has ended well."""
     run = start(plants, "species")
-    tables.work("training")
+    run_all("training")
     run.refresh_from_db()
     assert run.status == "succeeded", run.job.error_message
     return run

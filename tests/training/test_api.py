@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.training.models import TrainingRun
-from tests.factories import tables
+from tests.working import run_all
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def test_a_run_is_accepted_works_and_shows_its_leaderboard(api_developer: Any, p
     assert accepted.status_code == 202
     assert accepted["Location"].endswith(f"{RUNS}{accepted.json()['id']}/")
     assert accepted.json()["status"] == "pending"
-    tables.work("training")
+    run_all("training")
     run = api_developer.get(accepted["Location"]).json()
     assert (run["status"], run["progress"], run["task"], run["model_version"] is not None) == (
         "succeeded",

@@ -23,6 +23,7 @@ from apps.training.candidates import CANDIDATES, Algorithm
 from apps.training.models import TrainingRun, Trial
 from apps.usage.models import UsageEvent
 from tests.factories import tables
+from tests.working import claim_of, run_all
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +39,7 @@ def scores_of(run: TrainingRun) -> dict[str, dict[str, float]]:
 
 def run_killed(run: TrainingRun) -> None:
     with pytest.raises(Killed):
-        tables.work("training")
+        run_all("training")
     Job.objects.filter(pk=run.job_id).update(lease_until=Now() - timedelta(seconds=1))
     sweeping.sweep()
     Job.objects.filter(pk=run.job_id).update(run_at=Now())
@@ -69,7 +70,7 @@ def test_the_artifact_answers_with_the_species(trained: TrainingRun) -> None:
 
 def test_a_regression_compares_every_candidate_with_the_baseline(houses: Any, start: Any) -> None:
     run = start(houses, "price", name="prices", candidates=["linear", "lightgbm", "extra_trees"])
-    tables.work("training")
+    run_all("training")
     run.refresh_from_db()
     assert (run.status, run.task) == ("succeeded", "regression")
     trials = list(run.trials.order_by("rank").prefetch_related("scores"))
@@ -93,7 +94,7 @@ def test_progress_tells_the_candidate_and_the_fold(plants: Any, start: Any, monk
     told: list[tuple[float, str]] = []
     monkeypatch.setattr(RunningJob, "progress", lambda job, share, step="": told.append((share, step)))
     start(plants, "species")
-    tables.work("training")
+    run_all("training")
     assert "Logistic regression, fold 2 of 3" in [step for _, step in told]
     assert [share for share, _ in told] == sorted(share for share, _ in told)
 
@@ -109,7 +110,7 @@ def test_data_that_cannot_be_learnt_from_ends_the_job_with_the_reason(
 ) -> None:
     rare = "height,species\n" + "".join(f"{n}.5,{'rose' if n else 'fern'}\n" for n in range(40))
     run = start(tables.ready_version("rare", rare, actor), "species")
-    tables.work("training")
+    run_all("training")
     run.refresh_from_db()
     assert (run.status, run.job.error_code) == ("failed", "class_too_small")
     assert "fern" in run.job.error_message
@@ -118,7 +119,7 @@ def test_data_that_cannot_be_learnt_from_ends_the_job_with_the_reason(
 
 def test_a_model_name_taken_meanwhile_for_another_task_ends_the_job(trained: Any, houses: Any, start: Any) -> None:
     run = start(houses, "price")
-    tables.work("training")
+    run_all("training")
     run.refresh_from_db()
     assert (run.status, run.job.error_code) == ("failed", "model_task_differs")
 
@@ -133,7 +134,7 @@ def test_one_candidate_that_cannot_learn_does_not_end_the_others(
 
     monkeypatch.setattr(execution, "cross_validate", cross_validate)
     run = start(plants, "species", candidates=["linear", "extra_trees"])
-    tables.work("training")
+    run_all("training")
     run.refresh_from_db()
     failed = run.trials.get(algorithm="extra_trees")
     assert (run.status, failed.status, failed.error_message) == ("succeeded", "failed", "too few leaves")
@@ -149,7 +150,7 @@ def test_a_run_without_any_candidate_that_learns_fails_with_the_first_reason(
 
     monkeypatch.setattr(execution, "cross_validate", cross_validate)
     run = start(plants, "species")
-    tables.work("training")
+    run_all("training")
     run.refresh_from_db()
     assert (run.status, run.job.error_code) == ("failed", "no_candidate_succeeded")
     assert "does not converge" in run.job.error_message
@@ -165,7 +166,7 @@ def test_cancelling_stops_before_the_next_candidate_and_keeps_what_is_done(
     finish = bookkeeping.finish_trial
     monkeypatch.setattr(bookkeeping, "finish_trial", cancelled_after)
     run = start(plants, "species")
-    tables.work("training")
+    run_all("training")
     run.refresh_from_db()
     statuses = {trial.algorithm: trial.status for trial in run.trials.all()}
     assert (run.status, statuses) == ("cancelled", {"baseline": "succeeded", "logistic_regression": "skipped"})
@@ -185,7 +186,7 @@ def test_a_killed_run_resumes_after_the_trials_it_had_finished(
     monkeypatch.setattr(execution, "cross_validate", cross_validate)
     run = start(plants, "species", candidates=["linear", "extra_trees"])
     run_killed(run)
-    assert tables.work("training") == 1
+    assert run_all("training") == 1
     run.refresh_from_db()
     assert (run.status, run.job.attempt) == ("succeeded", 2)
     assert tried == {"baseline": 1, "logistic_regression": 1, "extra_trees": 2}
@@ -207,7 +208,7 @@ def test_p2_a_run_killed_while_it_registers_still_registers_one_version(
         patched.setattr(registry, moment, die_after)
         run_killed(run)
     assert not ModelVersion.objects.exists()
-    assert tables.work("training") == 1
+    assert run_all("training") == 1
     run.refresh_from_db()
     assert ModelVersion.objects.get() == run.model_version
     assert run.model_version.number == 1
@@ -217,9 +218,8 @@ def test_p2_a_stale_attempt_cannot_write_its_trial(plants: Any, start: Any) -> N
     run = start(plants, "species")
     Job.objects.filter(pk=run.job_id).update(status="running", attempt=2, lease_until=Now() + timedelta(minutes=1))
     run.refresh_from_db()
-    run.job.attempt = 1
     with pytest.raises(LeaseLost):
-        bookkeeping.open_trials(RunningJob(run.job), run, [CANDIDATES[Algorithm.BASELINE]])
+        bookkeeping.open_trials(RunningJob(claim_of(run.job, attempt=1)), run, [CANDIDATES[Algorithm.BASELINE]])
     assert not run.trials.exists()
 
 
@@ -230,4 +230,4 @@ def test_an_attempt_that_was_asked_to_stop_writes_nothing_more(plants: Any, star
     )
     run.refresh_from_db()
     with pytest.raises(JobCancelled):
-        bookkeeping.open_trials(RunningJob(run.job), run, [CANDIDATES[Algorithm.BASELINE]])
+        bookkeeping.open_trials(RunningJob(claim_of(run.job, attempt=1)), run, [CANDIDATES[Algorithm.BASELINE]])

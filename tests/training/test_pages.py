@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.jobs.models import Job
 from apps.training.models import TrainingRun
-from tests.factories import tables
+from tests.working import run_all
 
 pytestmark = pytest.mark.django_db
 
@@ -141,7 +141,7 @@ def test_the_list_filters_pages_and_costs_the_same_for_one_run_and_three(
     for wanted in (1, 3):
         while TrainingRun.objects.count() < wanted:
             start(plants, "species")
-            tables.work("training")
+            run_all("training")
         with CaptureQueriesContext(connection) as queries:
             page = text_of(as_developer.get(RUNS))
         assert page.count("data-row-link") == wanted

@@ -13,6 +13,7 @@ from apps.training import planning, services
 from apps.training.enums import UNPREDICTABLE_KINDS
 from apps.training.models import TrainingRun
 from tests.factories import tables
+from tests.working import run_all
 
 pytestmark = pytest.mark.django_db
 
@@ -74,7 +75,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_can_be_retried(plants: Any, star
     with pytest.raises(JobAlreadyFinished):
         services.cancel_run(run, by=actor)
     assert services.retry_run(run, by=actor).status == "pending"
-    assert tables.work("training") == 1
+    assert run_all("training") == 1
     assert TrainingRun.objects.get(pk=run.pk).model_version is not None
 
 

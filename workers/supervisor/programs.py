@@ -15,7 +15,9 @@ from workers.supervisor.state import ROOT
 
 PYTHON = sys.executable
 # Training takes minutes of a processor, and errands wait for other jobs; quick work does not wait behind either.
-QUICK_QUEUES, SLOW_QUEUES, ERRANDS = "default,data,llm,notify", "training", "errands"
+QUICK, SLOW, ERRANDS = "default,data,llm", "training", "errands"
+# Running jobs are given back after a moment, which the supervisor waits for.
+RUNNER_GRACE_S = 8.0
 # Nothing stands in front of it, so a forwarded address would be whatever the client claims.
 WEB = [
     *("-m", "uvicorn", "config.asgi:application", "--lifespan", "on", "--no-proxy-headers"),
@@ -51,6 +53,10 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
         command = [*program.command, "--fd", str(listener.fileno())]
         return replace(program, command=command, sockets=[listener.fileno()], is_ready=http_ok(port_of(listener)))
 
+    def runner(name: str, queues: str, *options: str) -> Program:
+        started = program(name, "-m", "workers.runner", name, "--queues", queues, *options, is_deferred=True)
+        return replace(started, grace_s=RUNNER_GRACE_S)
+
     # The rest works without the model, so nobody waits for it to load.
     model_server = replace(server(program("llm", "-m", "workers.llm", is_deferred=True), sockets.llm), is_ready=None)
     return [
@@ -58,9 +64,11 @@ def application_programs(variables: Mapping[str, str], sockets: Sockets) -> list
         server(program("edge", "-m", "workers.edge"), sockets.edge),
         program("scaler", "-m", "workers.scaler"),
         program("sink", "-m", "workers.sink"),
-        program("worker", *worker("worker", QUICK_QUEUES, at_once=3), is_deferred=True),
-        program("trainer", *worker("trainer", SLOW_QUEUES, at_once=1), is_deferred=True),
+        program("worker", *worker("worker", "default,notify", at_once=2), is_deferred=True),
         program("errands", *worker("errands", ERRANDS, at_once=16, pool="threads"), is_deferred=True),
+        runner("runner", QUICK, "--processes", "3", "--spare"),
+        runner("trainer", SLOW, "--spare"),
+        runner("waiter", ERRANDS, "--threads", "8"),
         program(
             "beat", *celery("beat", "--schedule", f"{variables['STATE_DIR']}/beat", "--pidfile="), is_deferred=True
         ),

@@ -17,7 +17,15 @@ def system_function(signature: str, body: str) -> migrations.RunPython:
 
     `signature` is `name(argument types)`; `body` is everything behind it.
     """
+    return migrations.RunPython(_creation(signature, body), _drop(signature))
 
+
+def dropped_function(signature: str, before: str) -> migrations.RunPython:
+    """A migration step that removes a `system_function`, whose body was `before`."""
+    return migrations.RunPython(_drop(signature), _creation(signature, before))
+
+
+def _creation(signature: str, body: str) -> Any:
     def create(apps: Any, schema_editor: Any) -> None:
         quote = schema_editor.quote_name
         console = quote(settings.DATABASES["console"]["USER"])
@@ -27,10 +35,16 @@ def system_function(signature: str, body: str) -> migrations.RunPython:
         schema_editor.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {runtime}", params=None)
         schema_editor.execute(f"ALTER FUNCTION {signature} OWNER TO {console}", params=None)
 
-    def drop(apps: Any, schema_editor: Any) -> None:
-        schema_editor.execute(f"DROP FUNCTION {signature}", params=None)
+    return create
 
-    return migrations.RunPython(create, drop)
+
+def _drop(signature: str) -> Any:
+    def drop(apps: Any, schema_editor: Any) -> None:
+        schema_editor.execute(f"SET LOCAL ROLE {schema_editor.quote_name(settings.DATABASES['console']['USER'])}")
+        schema_editor.execute(f"DROP FUNCTION {signature}", params=None)
+        schema_editor.execute("RESET ROLE", params=None)
+
+    return drop
 
 
 def replaced_function(signature: str, body: str, before: str) -> migrations.RunPython:

@@ -1,0 +1,137 @@
+"""The thread beside the handlers: keeps their leases, asks them to stop, and says when one must be stopped by force."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connections
+
+from apps.core import tenancy
+from apps.jobs import dispatch
+from apps.jobs.announcing import announcements
+from apps.jobs.errors import JobCancelled, JobInterrupted, JobTimedOut, LeaseLost
+
+if TYPE_CHECKING:
+    from apps.jobs.running import RunningJob
+
+log = structlog.get_logger(__name__)
+
+TELL_SECONDS = 0.1
+
+
+class Held:
+    """A running job, until when its lease is known to be kept, and since when it is asked to stop."""
+
+    def __init__(self, running: RunningJob) -> None:
+        self.running = running
+        self.kept_until = running.started + settings.JOB_LEASE_SECONDS
+        self.asked_at: float | None = None
+
+    def ask(self, why: Exception) -> None:
+        """Ask the handler to stop; that its lease was lost outweighs any other reason."""
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+        if self.running.stop is None or isinstance(why, LeaseLost):
+            self.running.stop = why
+
+    def outstays(self) -> bool:
+        return self.asked_at is not None and time.monotonic() - self.asked_at > settings.JOB_STOP_GRACE_SECONDS
+
+
+class Keeper(threading.Thread):
+    """`sign` tells that the process lives; `force` ends the process that a handler does not leave."""
+
+    def __init__(self, *, sign: Callable[[int], None], force: Callable[[], None]) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._sign, self._force = sign, force
+        self._lock = threading.Lock()
+        self._held: dict[UUID, Held] = {}
+        self._interrupted_at: float | None = None
+        self._ends = threading.Event()
+
+    def hold(self, running: RunningJob) -> None:
+        with self._lock:
+            self._held[running.id] = Held(running)
+
+    def release(self, running: RunningJob) -> None:
+        with self._lock:
+            self._held.pop(running.id, None)
+
+    def interrupt(self) -> None:
+        """The process is being stopped: jobs that do not end by themselves are given back after the grace."""
+        self._interrupted_at = time.monotonic()
+
+    def end(self) -> None:
+        """Tell what is left to tell, and stop."""
+        self._ends.set()
+        announcements.waiting.set()
+        self.join(timeout=5)
+
+    def run(self) -> None:
+        next_beat = 0.0
+        while not self._ends.is_set():
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + settings.JOB_HEARTBEAT_SECONDS
+                self.beat()
+            announcements.waiting.wait(min(next_beat - time.monotonic(), self._pause()))
+            if announcements.waiting.is_set():
+                self._ends.wait(TELL_SECONDS)
+                announcements.flush()
+        announcements.flush()
+        connections.close_all()
+
+    def _pause(self) -> float:
+        return 0.2 if self._interrupted_at is not None else settings.JOB_HEARTBEAT_SECONDS
+
+    def beat(self) -> None:
+        """Keep the leases, ask whoever has to stop, and stop by force whoever was asked in vain."""
+        with self._lock:
+            held = dict(self._held)
+        self._sign(len(held))
+        self._keep_leases(held)
+        self._ask(held)
+        for one in held.values():
+            if one.outstays() and one.running.id in self._held:
+                self._stop_by_force(one)
+
+    def _keep_leases(self, held: dict[UUID, Held]) -> None:
+        if not held:
+            return
+        asked_at = time.monotonic()
+        try:
+            ours = dispatch.beat({one.running.id: one.running.attempt for one in held.values()})
+        except (DatabaseError, InterfaceError):
+            connections.close_all()
+            ours = {key: False for key, one in held.items() if time.monotonic() < one.kept_until}
+        else:
+            for key in ours:
+                held[key].kept_until = asked_at + settings.JOB_LEASE_SECONDS
+        for key, one in held.items():
+            if key not in ours:
+                one.ask(LeaseLost())
+            elif ours[key]:
+                one.ask(JobCancelled())
+
+    def _ask(self, held: dict[UUID, Held]) -> None:
+        is_interrupted = self._interrupted_at is not None and (
+            time.monotonic() - self._interrupted_at > settings.JOB_SHUTDOWN_GRACE_SECONDS
+        )
+        for one in held.values():
+            if one.running.is_over_time():
+                one.ask(JobTimedOut(seconds=one.running.time_limit_s))
+            elif is_interrupted:
+                one.ask(JobInterrupted())
+
+    def _stop_by_force(self, one: Held) -> None:
+        running = one.running
+        log.error("stopped_by_force", kind=running.kind, job=str(running.id), why=type(running.stop).__name__)
+        with tenancy.scope(running.claim.organization_id):
+            running.end_by(running.stop or LeaseLost(), is_forced=True)
+        announcements.flush()
+        self._force()

@@ -1,0 +1,73 @@
+"""Telling of jobs' ends, a moment after them: the ledger, people, webhooks and callbacks, each exactly once.
+
+What ended is told in the transaction that marks it as told, so that a process may die anywhere in between.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from apps.core import live, tenancy
+from apps.jobs import dispatch, kinds
+from apps.jobs.enums import END_EVENTS, FINISHED, OUTSIDE, Status
+from apps.jobs.models import Job
+from apps.notifications import services as notifications
+from apps.usage.enums import Meter
+
+BATCH = 500
+# More ends of one kind at once are told to a person as one.
+TOLD_EACH = 3
+
+METER = """
+INSERT INTO usage_usageevent (id, organization_id, created_at, meter, quantity, occurred_at, dimensions)
+SELECT id, organization_id, statement_timestamp(), %s,
+    greatest(0, round(extract(epoch FROM until - created_at) * 1000)), until,
+    jsonb_build_object('kind', kind, 'job', job_id)
+FROM (
+    SELECT change.id, change.organization_id, change.created_at, change.status, change.job_id, job.kind,
+        lead(change.created_at) OVER (PARTITION BY change.job_id ORDER BY change.id) AS until
+    FROM jobs_jobtransition AS change JOIN jobs_job AS job ON job.id = change.job_id
+    WHERE change.job_id = ANY (%s) AND job.queue <> %s
+) AS span
+WHERE status = 'running' AND until IS NOT NULL
+ON CONFLICT DO NOTHING
+"""
+
+
+def tell() -> int:
+    """Tell of the ends that nobody was told of. Safe to run in several processes at once. Returns how many."""
+    return sum(_tell_of(organization_id) for organization_id in dispatch.untold())
+
+
+def _tell_of(organization_id: UUID) -> int:
+    with tenancy.scope(organization_id), transaction.atomic():
+        rows = Job.objects.select_for_update(skip_locked=True, no_key=True)
+        jobs = list(rows.filter(status__in=FINISHED, told_at__isnull=True).order_by("id")[:BATCH])
+        if jobs:
+            _meter(jobs)
+            _notify(jobs)
+            Job.objects.filter(pk__in=[job.pk for job in jobs]).update(told_at=Now())
+    return len(jobs)
+
+
+def _meter(jobs: list[Job]) -> None:
+    """Count what each attempt ran on our workers. Its row of the history gives the event its id."""
+    with connection.cursor() as cursor:
+        cursor.execute(METER, [Meter.JOB_MS, [job.pk for job in jobs], OUTSIDE])
+    live.publish("usage")
+
+
+def _notify(jobs: list[Job]) -> None:
+    """Webhooks hear of every end, the person who submitted of those that have no event of their own."""
+    for job in jobs:
+        to = [] if kinds.get(job.kind).tells_its_own_end else [job.created_by_id]
+        notifications.notify(END_EVENTS[Status(job.status)], job, _told(job), to=to)
+
+
+def _told(job: Job) -> dict[str, Any]:
+    data = {"name": job.label, "kind": job.kind, "status": job.status}
+    return {**data, "error_code": job.error_code, "error_message": job.error_message}

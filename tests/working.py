@@ -1,0 +1,42 @@
+"""A worker of the test's own: takes jobs and runs them, in the tests' process."""
+
+from __future__ import annotations
+
+from apps.core import tenancy
+from apps.jobs import running
+from apps.jobs.dispatch import Claim, Taker
+from apps.jobs.models import Job
+
+
+def take(queue: str = "default", worker: str = "worker-1") -> Claim | None:
+    with tenancy.no_scope():
+        return Taker([queue], worker).claim()
+
+
+def claim_of(job: Job, attempt: int) -> Claim:
+    """What a worker was given that took this attempt of the job."""
+    return Claim(job.pk, job.organization_id, attempt, job.kind, job.input, job.time_limit_s, job.request_id)
+
+
+def run(claim: Claim) -> None:
+    with tenancy.no_scope():
+        running.execute(claim)
+
+
+def run_next(queue: str = "default") -> Claim:
+    claim = take(queue)
+    assert claim is not None, f"nothing to do in {queue}"
+    run(claim)
+    return claim
+
+
+def run_all(queue: str) -> int:
+    """Run what waits in the queue; how many jobs that were.
+
+    Tests switch the heartbeat off: it has a connection of its own, which cannot see what a test has not committed.
+    """
+    count = 0
+    while claim := take(queue):
+        run(claim)
+        count += 1
+    return count

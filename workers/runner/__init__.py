@@ -1,0 +1,1 @@
+"""Runs jobs: a parent that watches over processes, each of which takes one job after the other."""
