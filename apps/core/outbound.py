@@ -121,8 +121,8 @@ def download(
     return asyncio.run(_exchange(Request("GET", parsed(url), headers or {}), limits, write))
 
 
-def parsed(url: str) -> URL:
-    """The URL as the client will understand it, so that what is checked is what is called.
+def parsed(url: str, *, field: str = "url") -> URL:
+    """The URL as the client will understand it, so that what is checked is what is called. `field` is where it was given.
 
     Raises `InvalidUrl`, and `AddressRefused` for an address that needs no look-up to be known as not public.
     """
@@ -130,21 +130,21 @@ def parsed(url: str) -> URL:
         parts = URL(url)
         port = parts.port
     except ValueError:
-        raise InvalidUrl(field="url", reason="This is not a URL.") from None
+        raise InvalidUrl(field=field, reason="This is not a URL.") from None
     if parts.scheme not in SCHEMES or not parts.host:
-        raise InvalidUrl(field="url", reason="This is not a web address.")
+        raise InvalidUrl(field=field, reason="This is not a web address.")
     if parts.user is not None or parts.password is not None:
-        raise InvalidUrl(field="url", reason="A URL with a user name or password in it is not called.")
+        raise InvalidUrl(field=field, reason="A URL with a user name or password in it is not called.")
     if not port:
-        raise InvalidUrl(field="url", reason="The port is not valid.")
+        raise InvalidUrl(field=field, reason="The port is not valid.")
     with suppress(ValueError):
-        _require_allowed(parts.host, [str(ipaddress.ip_address(parts.host))])
+        _require_allowed(parts.host, [str(ipaddress.ip_address(parts.host))], field)
     return parts
 
 
-def _require_allowed(host: str, addresses: list[str]) -> None:
+def _require_allowed(host: str, addresses: list[str], field: str = "url") -> None:
     if not addresses or not all(is_allowed(address) for address in addresses):
-        raise AddressRefused(field="url", host=host)
+        raise AddressRefused(field=field, host=host)
 
 
 async def _exchange(request: Request, limits: Limits, write: Callable[[bytes], Any]) -> Answer:

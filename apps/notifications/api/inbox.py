@@ -20,7 +20,7 @@ from apps.notifications.models import Notification, Preference
 class NotificationSerializer(serializers.ModelSerializer):
     class Meta:
         model = Notification
-        fields = ["id", "created_at", "event", "title", "text", "subject_id", "read_at"]
+        fields = ["id", "created_at", "event", "title", "text", "subject_id", "number", "read_at"]
 
 
 class ReadCountSerializer(serializers.Serializer):

@@ -34,12 +34,14 @@ class WebhookEndpointSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = WebhookEndpoint
+        read_only_fields = ["for_callbacks"]
         fields = [
             "id",
             "url",
             "description",
             "events",
             "status",
+            "for_callbacks",
             "disabled_at",
             "disabled_because",
             "previous_expires_at",
@@ -78,6 +80,8 @@ class EndpointSecretSerializer(WebhookEndpointSerializer):
 class DeliverySerializer(serializers.ModelSerializer):
     webhook_id = serializers.CharField(source="message.webhook_id", read_only=True)
     event = serializers.CharField(source="message.event", read_only=True)
+    url = serializers.CharField(source="address", read_only=True)
+    subject_id = serializers.UUIDField(read_only=True, allow_null=True, help_text="The job, of a callback.")
 
     class Meta:
         model = Delivery
@@ -86,6 +90,8 @@ class DeliverySerializer(serializers.ModelSerializer):
             "webhook_id",
             "event",
             "endpoint",
+            "url",
+            "subject_id",
             "status",
             "attempt",
             "next_attempt_at",
@@ -197,7 +203,7 @@ class WebhookDeliveryApi(ModelApi):
     permission_area = "webhooks"
     queryset = Delivery.objects.select_related("message", "endpoint")
     serializer_class = DeliverySerializer
-    filterset_fields = ["endpoint", "status"]
+    filterset_fields = ["endpoint", "status", "subject_id"]
 
     @extend_schema(responses=DeliveryDetailSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -11,10 +11,16 @@ from apps.core import tenancy
 from apps.notifications.webhooks.enums import OPEN, DeliveryStatus, EndpointStatus
 
 
-class WebhookEndpoint(tenancy.TenantModel):
-    """An address that is told of events. Its secrets are sealed: see `webhooks.secrets`."""
+CALLBACKS = "Job callbacks"
 
-    url = models.CharField(max_length=2000)
+
+class WebhookEndpoint(tenancy.TenantModel):
+    """An address that is told of events. Its secrets are sealed: see `webhooks.secrets`.
+
+    The one `for_callbacks` is told of none: each of its deliveries has an address of its own.
+    """
+
+    url = models.CharField(max_length=2000, blank=True)
     description = models.CharField(max_length=200, blank=True)
     events = ArrayField(models.CharField(max_length=60), default=list, blank=True)
     sealed_secret = models.BinaryField()
@@ -22,12 +28,18 @@ class WebhookEndpoint(tenancy.TenantModel):
     previous_expires_at = models.DateTimeField(null=True)
     disabled_at = models.DateTimeField(null=True)
     disabled_because = models.CharField(max_length=200, blank=True)
+    for_callbacks = models.BooleanField(default=False)
 
     class Meta(tenancy.TenantModel.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization"], name="webhooks_one_for_callbacks", condition=Q(for_callbacks=True)
+            )
+        ]
         indexes = [models.Index(fields=["organization", "-id"], name="webhooks_endpoint_newest")]
 
     def __str__(self) -> str:
-        return self.url
+        return CALLBACKS if self.for_callbacks else self.url
 
     @property
     def status(self) -> EndpointStatus:
@@ -35,7 +47,7 @@ class WebhookEndpoint(tenancy.TenantModel):
 
     def wants(self, event: str) -> bool:
         """Whether it is told of `event`; one that names no events is told of all."""
-        return not self.events or event in self.events
+        return not self.for_callbacks and (not self.events or event in self.events)
 
 
 class WebhookMessage(tenancy.TenantModel):
@@ -59,7 +71,7 @@ class Delivery(tenancy.TenantModel):
     """One message on its way to one endpoint.
 
     It is a dispatcher's while `lease_until` lies ahead; `attempt` fences off earlier ones. `failures` counts since
-    `began_at`, when the schedule of retries began.
+    `began_at`, when the schedule of retries began. A callback has a `url` and the row that it tells of.
     """
 
     message = models.ForeignKey(WebhookMessage, on_delete=models.CASCADE, related_name="deliveries")
@@ -71,6 +83,8 @@ class Delivery(tenancy.TenantModel):
     next_attempt_at = models.DateTimeField(db_default=Now())
     lease_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    url = models.CharField(max_length=2000, blank=True)
+    subject_id = models.UUIDField(null=True)
 
     class Meta(tenancy.TenantModel.Meta):
         verbose_name_plural = "deliveries"
@@ -84,12 +98,22 @@ class Delivery(tenancy.TenantModel):
                 fields=["endpoint", "next_attempt_at"], name="webhooks_delivery_due", condition=Q(status__in=OPEN)
             ),
             models.Index(
+                fields=["organization", "subject_id", "-id"],
+                name="webhooks_delivery_by_subject",
+                condition=Q(subject_id__isnull=False),
+            ),
+            models.Index(
                 fields=["lease_until"], name="webhooks_delivery_leased", condition=Q(lease_until__isnull=False)
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.message.event} to {self.endpoint.url}"
+        return f"{self.message.event} to {self.address}"
+
+    @property
+    def address(self) -> str:
+        """Where it goes."""
+        return self.url or self.endpoint.url
 
     @property
     def is_open(self) -> bool:

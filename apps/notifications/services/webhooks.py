@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
@@ -42,19 +42,41 @@ def create_endpoint(url: str, *, by: Actor, description: str = "", events: Seque
     `AddressRefused`.
     """
     organizations.locked_organization()
-    if WebhookEndpoint.objects.count() >= ENDPOINT_LIMIT:
+    if WebhookEndpoint.objects.filter(for_callbacks=False).count() >= ENDPOINT_LIMIT:
         raise errors.TooManyEndpoints(limit=ENDPOINT_LIMIT)
-    row = WebhookEndpoint(id=uuid7(), organization_id=current_tenant_id(), description=description)
-    row.url, row.events = _checked_url(url), _checked_events(events)
-    row.sealed_secret = secrets.sealed(row, signing.new_secret())
-    row.save()
+    row = _with_new_secret(url=_checked_url(url), events=_checked_events(events), description=description)
     audit.record(by, "webhook.created", row, {"url": row.url, "events": row.events})
     return row
 
 
 @transaction.atomic
+def callback_endpoint(*, by: Actor) -> WebhookEndpoint:
+    """The endpoint whose secret signs the organization's callbacks, made when somebody first asks for one."""
+    rows = WebhookEndpoint.objects.filter(for_callbacks=True)
+    if found := rows.first():
+        return found
+    organizations.locked_organization()
+    if found := rows.first():
+        return found
+    row = _with_new_secret(for_callbacks=True, description="Where a job's callback_url says")
+    audit.record(by, "webhook.created", row)
+    return row
+
+
+def _with_new_secret(**columns: Any) -> WebhookEndpoint:
+    row = WebhookEndpoint(id=uuid7(), organization_id=current_tenant_id(), **columns)
+    row.sealed_secret = secrets.sealed(row, signing.new_secret())
+    row.save()
+    return row
+
+
+@transaction.atomic
 def update_endpoint(endpoint: WebhookEndpoint, *, by: Actor, **wanted: Unpack[EndpointChanges]) -> WebhookEndpoint:
-    """Change where events go, or which. What is under way goes to the new address at its next attempt."""
+    """Change where events go, or which. What is under way goes to the new address at its next attempt.
+
+    Raises `CallbackEndpointFixed`.
+    """
+    _require_own_address(endpoint)
     endpoint = _locked(endpoint)
     if "url" in wanted:
         wanted["url"] = _checked_url(wanted["url"])
@@ -68,7 +90,11 @@ def update_endpoint(endpoint: WebhookEndpoint, *, by: Actor, **wanted: Unpack[En
 
 @transaction.atomic
 def delete_endpoint(endpoint: WebhookEndpoint, *, by: Actor) -> None:
-    """Take the endpoint away, with its deliveries. One that is being sent now may still arrive."""
+    """Take the endpoint away, with its deliveries. One that is being sent now may still arrive.
+
+    Raises `CallbackEndpointFixed`.
+    """
+    _require_own_address(endpoint)
     audit.record(by, "webhook.deleted", endpoint, {"url": endpoint.url})
     endpoint.delete()
 
@@ -121,9 +147,10 @@ def enable_endpoint(endpoint: WebhookEndpoint, *, by: Actor) -> WebhookEndpoint:
 
 @transaction.atomic
 def send_test(endpoint: WebhookEndpoint, *, by: Actor) -> Delivery:
-    """Send an event that means nothing, whatever the endpoint is told of. Raises `EndpointDisabled`."""
+    """Send an event that means nothing, whatever the endpoint is told of. Raises `EndpointDisabled`, `CallbackEndpointFixed`."""
+    _require_own_address(endpoint)
     _require_enabled(endpoint)
-    (delivery,) = outbox.send_to([endpoint], TEST_EVENT, {"endpoint": str(endpoint.pk), "sent_by": by.label})
+    delivery = outbox.send_to(endpoint, TEST_EVENT, {"endpoint": str(endpoint.pk), "sent_by": by.label})
     audit.record(by, "webhook.tested", endpoint)
     live.publish(f"webhook:{endpoint.pk}")
     return delivery
@@ -165,7 +192,7 @@ def tell_given_up(delivery: Delivery) -> None:
         return
     hours = schedule.GIVES_UP_AFTER // timedelta(hours=1)
     reason = f"{delivery.message.event} was not taken in {hours} hours and is not tried any more"
-    notify("webhook.failed", delivery.endpoint, {"url": delivery.endpoint.url, "reason": reason})
+    notify("webhook.failed", delivery.endpoint, {"url": delivery.address, "reason": reason})
 
 
 def send_waiting() -> None:
@@ -190,6 +217,11 @@ def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:
 def _require_enabled(endpoint: WebhookEndpoint) -> None:
     if endpoint.disabled_at is not None:
         raise errors.EndpointDisabled
+
+
+def _require_own_address(endpoint: WebhookEndpoint) -> None:
+    if endpoint.for_callbacks:
+        raise errors.CallbackEndpointFixed
 
 
 def _checked_url(url: str) -> str:

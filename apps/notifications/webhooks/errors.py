@@ -7,6 +7,15 @@ class TooManyEndpoints(DomainError):
     detail = "An organization has {limit} webhook endpoints at most. Delete one that is not needed."
 
 
+class CallbackEndpointFixed(DomainError):
+    code = "callback_endpoint_fixed"
+    status = 409
+    detail = (
+        "Each job brings the address of its callback along, so this endpoint has none to change or to test, and it "
+        "stays. Disable it if no callback shall be sent."
+    )
+
+
 class EndpointDisabled(DomainError):
     code = "webhook_endpoint_disabled"
     status = 409

@@ -91,7 +91,7 @@ def _signed(delivery: Delivery) -> dict[str, str]:
 
 
 def _attempt(delivery: Delivery, **told: Any) -> DeliveryAttempt:
-    row = DeliveryAttempt(delivery=delivery, number=delivery.attempt, url=delivery.endpoint.url, **told)
+    row = DeliveryAttempt(delivery=delivery, number=delivery.attempt, url=delivery.address, **told)
     row.started_at = clock.now()
     row.save()
     return row
@@ -146,7 +146,9 @@ def _conclude(delivery: Delivery, outcome: Outcome) -> None:
         end(delivery, DeliveryStatus.SUCCEEDED)
     elif outcome.status == GONE:
         end(delivery, DeliveryStatus.FAILED)
-        services.disable_gone(delivery.endpoint)
+        # That one address of a callback is gone says nothing of the others.
+        if not delivery.endpoint.for_callbacks:
+            services.disable_gone(delivery.endpoint)
     else:
         _try_later(delivery)
 
