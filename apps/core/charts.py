@@ -254,7 +254,7 @@ def time_series(
         rows=tuple(_time_rows(times, series, text)),
         lines=tuple(_lines(series, positions, heights, bottom)),
         hits=tuple(_hits(positions, heights)),
-        x_ticks=tuple(_time_labels(time_ticks(start, end), across, span)) if len(times) > 1 else (),
+        x_ticks=tuple(time_labels(time_ticks(start, end), across, span)) if len(times) > 1 else (),
         y_ticks=tuple(Tick(down(value), text(value)) for value in ticks),
         markers=tuple(Tick(across(one.at), one.label) for one in markers if start <= one.at.astimezone(UTC) <= end),
         has_area=area and len(series) == 1,
@@ -339,7 +339,9 @@ def _hits(positions: Sequence[float], heights: Sequence[Sequence[float | None]])
     ]
 
 
-def _time_labels(ticks: Sequence[datetime], across: Callable[[datetime], float], span: timedelta) -> list[Tick]:
+def time_labels(ticks: Sequence[datetime], across: Callable[[datetime], float], span: timedelta) -> list[Tick]:
+    """The labels of a time axis that is `span` long."""
+
     def text(at: datetime) -> str:
         return format_clock(at, seconds=span < timedelta(minutes=4)) if span < 2 * A_DAY else format_day_of_month(at)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.utils.datastructures import MultiValueDict
 
-from apps.core import charts, formatting, time_ranges
+from apps.core import charts, formatting, time_ranges, timelines
 from apps.core.actors import Actor
 from apps.core.paging import Page
 from apps.core.styleguide.forms import SampleForm, SampleUpload
@@ -99,6 +99,20 @@ def importance_chart() -> charts.BarChart:
     return charts.bar_chart("Importance of each column", items, value_name="Share", text=formatting.format_percent)
 
 
+def attempts() -> timelines.Timeline:
+    looks = (("waiting", 3), ("danger", 8), ("pausing", 6), ("stopped", 4), ("waiting", 2), ("success", 9))
+    at, spans = START, []
+    for look, minutes in looks:
+        words, end = timelines.LOOKS[look], at + timedelta(minutes=minutes)
+        cells = (formatting.format_time(at), formatting.format_duration(minutes * 60_000))
+        spans.append(timelines.Span(at, end, look, words, cells))
+        at = end
+    last = timelines.Span(at, at + timedelta(minutes=5), "running", "Running", (formatting.format_time(at), "5 m 00 s"))
+    names = ("Attempt 1", "Attempt 2", "Attempt 3")
+    tracks = [timelines.Track(name, spans[2 * number : 2 * number + 2]) for number, name in enumerate(names)]
+    return timelines.timeline("Attempts", [*tracks, timelines.Track("Attempt 4", [last])], ["From", "Lasted"])
+
+
 def score_comparison() -> charts.Comparison:
     measured = [
         charts.Measured("LightGBM", 0.9412, 0.0061),
@@ -175,6 +189,7 @@ def catalogue(now: datetime) -> dict[str, Any]:
         "no_errors": empty_chart(),
         "importance": importance_chart(),
         "scores": score_comparison(),
+        "attempts": attempts(),
         "ages": age_histogram(),
         "regions": region_histogram(),
         "palette_groups": palette_groups(),

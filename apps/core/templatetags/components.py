@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from qrcode.image.svg import SvgPathImage
 
-from apps.core import charts, formatting, time_ranges
+from apps.core import charts, formatting, time_ranges, timelines
 from apps.core.paging import Page
 from apps.core.templatetags.core import known, query
 
@@ -201,8 +201,10 @@ def tabs(content: str, label: str) -> SafeString:
 
 
 @register.inclusion_tag("core/components/tab.html")
-def tab(label: str, href: str, current: bool = False, count: int | None = None) -> dict[str, Any]:
-    return {"label": label, "href": href, "current": current, "count": known(count)}
+def tab(label: str, href: str, current: bool = False, count: int | str | None = None) -> dict[str, Any]:
+    """`count` may be words, such as "1,000+"."""
+    number = formatting.format_count(count) if isinstance(count, int) else known(count)
+    return {"label": label, "href": href, "current": current, "count": number}
 
 
 ERRORS = {
@@ -281,14 +283,15 @@ def filter_bar(content: str) -> SafeString:
 def filter_group(context: Context, label: str, name: str, options: Any, instead_of: str = "") -> dict[str, Any]:
     """Choices for `?<name>=`; `options` are (value, label, count) and the first choice is all of them.
 
-    A choice also takes away the parameters that `instead_of` names, with spaces between them.
+    A count may be words, such as "1,000+". A choice also takes away the parameters that `instead_of` names, with
+    spaces between them.
     """
     chosen = context["request"].GET.get(name, "")
     others = dict.fromkeys(instead_of.split())
     choices = [
         {
             "label": text,
-            "count": number,
+            "count": formatting.format_count(number) if isinstance(number, int) else number,
             "url": query(context, **{**others, name: value}),
             "current": str(value) == chosen,
         }
@@ -449,8 +452,9 @@ def log_viewer(content: str, label: str, empty: str = "No lines yet.", follow: b
 
 
 @register.inclusion_tag("core/components/log_line.html")
-def log_line(at: datetime, level: str, text: str) -> dict[str, Any]:
-    return {"at": at, "level": level, "text": text}
+def log_line(at: datetime, level: str, text: str, fields: Mapping[str, Any] | str = "") -> dict[str, Any]:
+    """A line; `fields` are what a program told beside its text, by name."""
+    return {"at": at, "level": level, "text": text, "fields": [*fields.items()] if fields else []}
 
 
 # Code
@@ -556,4 +560,9 @@ def histogram(chart: charts.Histogram) -> dict[str, Any]:
 
 @register.inclusion_tag("core/components/comparison.html")
 def comparison(chart: charts.Comparison) -> dict[str, Any]:
+    return {"chart": chart}
+
+
+@register.inclusion_tag("core/components/timeline.html")
+def timeline(chart: timelines.Timeline) -> dict[str, Any]:
     return {"chart": chart}
