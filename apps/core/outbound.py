@@ -122,7 +122,7 @@ def download(
 
 
 def parsed(url: str, *, field: str = "url") -> URL:
-    """The URL as the client will understand it, so that what is checked is what is called. `field` is where it was given.
+    """The URL given in `field` as the client will understand it, so that what is checked is what is called.
 
     Raises `InvalidUrl`, and `AddressRefused` for an address that needs no look-up to be known as not public.
     """

@@ -10,7 +10,6 @@ from django.db.models.functions import Now
 from apps.core import tenancy
 from apps.notifications.webhooks.enums import OPEN, DeliveryStatus, EndpointStatus
 
-
 CALLBACKS = "Job callbacks"
 
 

@@ -147,7 +147,10 @@ def enable_endpoint(endpoint: WebhookEndpoint, *, by: Actor) -> WebhookEndpoint:
 
 @transaction.atomic
 def send_test(endpoint: WebhookEndpoint, *, by: Actor) -> Delivery:
-    """Send an event that means nothing, whatever the endpoint is told of. Raises `EndpointDisabled`, `CallbackEndpointFixed`."""
+    """Send an event that means nothing, whatever the endpoint is told of.
+
+    Raises `EndpointDisabled`, `CallbackEndpointFixed`.
+    """
     _require_own_address(endpoint)
     _require_enabled(endpoint)
     delivery = outbox.send_to(endpoint, TEST_EVENT, {"endpoint": str(endpoint.pk), "sent_by": by.label})
