@@ -75,7 +75,7 @@ class Taker:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """What came of ending a job: the next one, and the queues in which jobs became ready by it."""
+    """What came of ending a job: the next one, and the bells to ring for jobs that became ready by it."""
 
     next: Claim | None
     rung: list[str]
@@ -118,12 +118,12 @@ def doomed(limit: int = 500) -> list[Found]:
 
 
 def promote() -> list[str]:
-    """Make ready what has become due; the queues where something did."""
+    """Make ready what has become due; the bells to ring for it."""
     return [name for (name,) in _rows("SELECT jobs_promote()")]
 
 
 def settle(job_id: UUID) -> list[str]:
-    """Free what waited for a job that succeeded, doom it otherwise; the queues where something became ready."""
+    """Free what waited for a job that succeeded, doom it otherwise; the bells to ring for what became ready."""
     return [name for (name,) in _rows("SELECT jobs_settle(%s)", [job_id])]
 
 

@@ -4,40 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
+from uuid import UUID
 
 import redis
 import structlog
 from django.conf import settings
 from django.db import transaction
 
+from apps.jobs.enums import OUTSIDE
+
 log = structlog.get_logger(__name__)
 
-BELL = "jobs:bell:{queue}"
+BELL = "jobs:bell:{name}"
+# Who does outside work hears of one kind of one organization, held in the web process (`core.held_calls`).
+OUTSIDE_BELL = OUTSIDE + ":{organization_id}:{kind}"
+OUTSIDE_CHANNELS = BELL.format(name=f"{OUTSIDE}:*")
 # More rings than workers wait are of no use: a worker that is busy looks again when it is done.
 MOST_RINGS = 32
 LONGEST_WAIT_S = 1.0
 
 
-def ring_on_commit(*queues: str) -> None:
-    transaction.on_commit(lambda: ring(*queues))
+def bell_of(organization_id: UUID, queue: str, kind: str) -> str:
+    """The name of what is rung for a job: our workers hear of its queue, the organization's own of its kind."""
+    return OUTSIDE_BELL.format(organization_id=organization_id, kind=kind) if queue == OUTSIDE else queue
 
 
-def ring(*queues: str) -> None:
+def outside_channel(organization_id: UUID, kind: str) -> str:
+    """Where a process hears of an organization's outside work of one kind."""
+    return BELL.format(name=OUTSIDE_BELL.format(organization_id=organization_id, kind=kind))
+
+
+def ring_on_commit(*names: str) -> None:
+    transaction.on_commit(lambda: ring(*names))
+
+
+def ring(*names: str) -> None:
     try:
         pipeline = _client().pipeline(transaction=False)
-        for queue in queues:
-            pipeline.lpush(BELL.format(queue=queue), 1)
-            pipeline.ltrim(BELL.format(queue=queue), 0, MOST_RINGS - 1)
+        for name in names:
+            _ring(pipeline, name)
         pipeline.execute()
     except redis.RedisError as error:
-        log.warning("doorbell_unreachable", queues=queues, error=str(error))
+        log.warning("doorbell_unreachable", names=names, error=str(error))
+
+
+def _ring(pipeline: Any, name: str) -> None:
+    bell = BELL.format(name=name)
+    if name.startswith(f"{OUTSIDE}:"):
+        pipeline.publish(bell, "")
+    else:
+        pipeline.lpush(bell, 1)
+        pipeline.ltrim(bell, 0, MOST_RINGS - 1)
 
 
 class Bell:
     """What one worker hears of its queues."""
 
     def __init__(self, queues: Sequence[str]) -> None:
-        self._names = [BELL.format(queue=queue) for queue in queues]
+        self._names = [BELL.format(name=queue) for queue in queues]
         self._client = redis.Redis.from_url(
             settings.REDIS_URL, socket_timeout=LONGEST_WAIT_S + 1, socket_connect_timeout=1, retry=None
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -12,12 +13,22 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.core import tenancy
+from apps.jobs import doorbell
 from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, HIGHEST_PRIORITY, OUTSIDE, RETRYABLE, WAITING, Status
 from apps.jobs.querysets import JobQuerySet
+
+# As workers/runner calls its processes.
+OUR_WORKER = re.compile(r"(?P<program>\w+)@\S+-(?P<number>\d+|spare):\d+")
 
 
 def _milliseconds(span: timedelta) -> float:
     return max(span.total_seconds(), 0) * 1000
+
+
+def plain_name(worker: str) -> str:
+    """What customers read of a worker: of ours neither the machine nor the process, of their own what they call it."""
+    ours = OUR_WORKER.fullmatch(worker)
+    return f"{ours['program']} {ours['number']}" if ours else worker
 
 
 class Job(tenancy.TenantModel):
@@ -76,10 +87,12 @@ class Job(tenancy.TenantModel):
             ),
         ]
         indexes = [
-            models.Index(fields=["organization", "-id"], name="jobs_newest"),
+            # Newest first reads the key of (organization, id) backwards.
             models.Index(fields=["organization", "status", "-id"], name="jobs_by_status"),
             models.Index(fields=["organization", "kind", "-id"], name="jobs_by_kind"),
-            models.Index(fields=["organization", "subject_id"], name="jobs_by_subject"),
+            models.Index(
+                fields=["organization", "subject_id"], name="jobs_about", condition=Q(subject_id__isnull=False)
+            ),
             models.Index(
                 fields=["queue", "organization", "-priority", "ready_at", "id"],
                 name="jobs_ready",
@@ -119,6 +132,11 @@ class Job(tenancy.TenantModel):
     def is_outside(self) -> bool:
         """Whether a process of the organization's own does it."""
         return self.queue == OUTSIDE
+
+    @property
+    def bell(self) -> str:
+        """What is rung when it becomes ready."""
+        return doorbell.bell_of(self.organization_id, self.queue, self.kind)
 
     @property
     def is_cancelling(self) -> bool:
@@ -193,6 +211,10 @@ class JobTransition(tenancy.TenantModel):
         ordering = ["id"]
         indexes = [models.Index(fields=["organization", "job", "id"], name="jobs_history")]
 
+    @property
+    def worker_name(self) -> str:
+        return plain_name(self.worker)
+
 
 class JobLogLine(tenancy.TenantModel):
     """One line that a job's handler wrote."""
@@ -239,6 +261,10 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def plain_name(self) -> str:
+        return plain_name(self.name)
 
 
 class Queue(models.Model):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import models, transaction
-from django.db.models import Count, Q
-from django.db.models.functions import Now
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Least, Now
 
 from apps.audit import services as audit
 from apps.core import live
 from apps.core.actors import Actor
+from apps.core.tenancy import current_tenant_id
 from apps.jobs import dispatch, doorbell, errors, kinds
 from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, WAITING, Status
 from apps.jobs.models import Job, JobDependency, JobTag
@@ -71,10 +72,10 @@ def submit_job(
         request_id=by.request_id,
     )
     _wait_for(job, needed)
-    JobTag.objects.bulk_create([JobTag(job=job, tag=tag) for tag in sorted(set(wishes.tags))])
-    _publish(job)
+    _tag(job, wishes.tags)
     if is_ready:
-        doorbell.ring_on_commit(job.queue)
+        doorbell.ring_on_commit(job.bell)
+    _publish(job)
     return job
 
 
@@ -82,19 +83,33 @@ def _needed(ids: Collection[UUID]) -> list[Job]:
     """The jobs to wait for, locked so that none of them ends unseen."""
     if not ids:
         return []
-    found: list[Job] = list(Job.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("id"))
+    found = _locked_of(ids)
     if missing := set(ids) - {job.pk for job in found}:
         raise errors.DependencyUnknown(field="depends_on", missing=min(missing))
-    for job in found:
+    _require_hope(found)
+    return found
+
+
+def _locked_of(ids: Iterable[UUID]) -> list[Job]:
+    """Older jobs first, as everybody locks them: what is waited for is older than what waits for it."""
+    return list(Job.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("id"))
+
+
+def _require_hope(needed: list[Job]) -> None:
+    for job in needed:
         if job.is_retryable:
             raise errors.DependencyEndedBadly(field="depends_on", label=job.label, id=job.pk, status=job.status)
-    return found
 
 
 def _wait_for(job: Job, needed: list[Job]) -> None:
     if needed:
         JobDependency.objects.bulk_create([JobDependency(job=job, needs=one) for one in needed])
         Job.objects.filter(pk__in=[one.pk for one in needed]).update(has_dependents=True)
+
+
+def _tag(job: Job, tags: Collection[str]) -> None:
+    if tags:
+        JobTag.objects.bulk_create([JobTag(job=job, tag=tag) for tag in sorted(set(tags))])
 
 
 @transaction.atomic
@@ -120,19 +135,23 @@ def retry_job(job: Job, *, by: Actor) -> Job:
     Jobs that ended only because they waited for it wait for it again. Raises `JobNotRetryable`,
     `DependencyEndedBadly`.
     """
+    needed = _locked_of(job.dependencies.values_list("needs_id", flat=True))
     job = _locked(job)
     if not job.is_retryable:
         raise errors.JobNotRetryable(status=job.status)
-    _needed(job.dependencies.values_list("needs_id", flat=True))
+    _require_hope(needed)
     audit.record(by, "job.retried", job, {"status": job.status})
-    reason = f"Retried by {by.label}"
-    _revive([job], reason)
-    ended = [job.pk]
-    while dependents := list(Job.objects.select_for_update().filter(_ended_because_of(ended)).order_by("id")):
-        _revive(dependents, reason)
-        ended = [one.pk for one in dependents]
+    revive([job.pk], f"Retried by {by.label}")
     job.refresh_from_db()
     return job
+
+
+def revive(ids: list[UUID], reason: str) -> None:
+    """Put locked jobs that ended badly back at the beginning, and with them those that ended because of that."""
+    while ids:
+        _put_to_the_beginning(ids, reason)
+        ended = Job.objects.select_for_update().filter(_ended_because_of(ids)).order_by("id")
+        ids = list(ended.values_list("pk", flat=True))
 
 
 def _ended_because_of(ids: list[UUID]) -> Q:
@@ -140,22 +159,29 @@ def _ended_because_of(ids: list[UUID]) -> Q:
     return Q(doomed_by_id__in=ids) & (waits_doomed | Q(status__in=FINISHED, error_code=errors.DependencyFailed.code))
 
 
-def _revive(jobs: list[Job], reason: str) -> None:
-    """Put jobs back at the beginning. They wait for what they need that has not succeeded."""
-    unmet = Count("dependencies", filter=~Q(dependencies__needs__status=Status.SUCCEEDED))
-    rows = Job.objects.filter(pk__in=[job.pk for job in jobs])
-    waits_for = dict(rows.annotate(unmet=unmet).values_list("pk", "unmet"))
-    for job in jobs:
-        job.status, job.reason, job.progress, job.step = Status.PENDING, reason, 0, ""
-        job.error_code = job.error_class = job.error_message = job.traceback = ""
-        job.finished_at = job.cancel_requested_at = job.started_at = job.told_at = job.discarded_at = None
-        job.doomed_by_id, job.waits_for = None, waits_for[job.pk]
-        job.max_attempts = job.attempt + min(job.max_attempts, kinds.get(job.kind).max_attempts)
-        job.run_at = Now()
-        job.ready_at = None if job.waits_for else Now()
-        job.save()
-        _publish(job)
-    doorbell.ring_on_commit(*{job.queue for job in jobs if not job.waits_for})
+AFRESH: dict[str, Any] = {
+    "status": Status.PENDING,
+    "progress": 0,
+    "step": "",
+    **dict.fromkeys(["error_code", "error_class", "error_message", "traceback"], ""),
+    **dict.fromkeys(["finished_at", "cancel_requested_at", "started_at", "told_at", "discarded_at"]),
+    **dict.fromkeys(["doomed_by_id", "ready_at"]),
+    "run_at": Now(),
+}
+
+
+def _put_to_the_beginning(ids: list[UUID], reason: str) -> None:
+    """They wait for what they need that has not succeeded, whatever became of it meanwhile."""
+    rows = Job.objects.filter(pk__in=ids)
+    unmet = JobDependency.objects.filter(job=OuterRef("pk")).exclude(needs__status=Status.SUCCEEDED)
+    waits_for = Coalesce(Subquery(unmet.order_by().values("job").annotate(number=Count("pk")).values("number")), 0)
+    for kind in rows.values_list("kind", flat=True).distinct():
+        attempts = F("attempt") + Least(F("max_attempts"), kinds.get(kind).max_attempts)
+        rows.filter(kind=kind).update(**AFRESH, reason=reason, waits_for=waits_for, max_attempts=attempts)
+    rows.filter(waits_for=0).update(ready_at=Now())
+    ready = rows.filter(waits_for=0).values_list("queue", "kind").distinct()
+    doorbell.ring_on_commit(*(doorbell.bell_of(current_tenant_id(), queue, kind) for queue, kind in ready))
+    live.publish("jobs", *(f"job:{one}" for one in ids))
 
 
 @transaction.atomic
@@ -225,7 +251,7 @@ def _put_back(job: Job, reason: str, after: timedelta) -> Job:
     job.refresh_from_db()
     _publish(job)
     if not after:
-        doorbell.ring_on_commit(job.queue)
+        doorbell.ring_on_commit(job.bell)
     return job
 
 
@@ -253,8 +279,7 @@ def doom(job: Job) -> Job:
 
 
 def _publish(job: Job) -> None:
-    live.publish(f"job:{job.pk}")
-    live.publish("jobs")
+    live.publish(f"job:{job.pk}", "jobs")
 
 
 def write_progress(job_id: Any, attempt: int, share: float, step: str) -> bool:

@@ -50,10 +50,10 @@ def _return_lost(found: dispatch.Found) -> None:
 
 def promote() -> int:
     """Make ready what is due."""
-    queues = dispatch.promote()
-    if queues:
-        doorbell.ring(*queues)
-    return len(queues)
+    bells = dispatch.promote()
+    if bells:
+        doorbell.ring(*bells)
+    return len(bells)
 
 
 def end_doomed() -> int:
