@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from bench import export, report, serving, trail, webhooks
+from bench import export, jobs, report, serving, trail, webhooks
 
 BENCHMARKS = {
     "export": export.run,
+    "jobs": jobs.run,
     "serving": serving.run,
     "trail": trail.run,
     "webhooks": webhooks.run,

@@ -23,27 +23,28 @@ from apps.core.tenancy import current_tenant_id
 _unheard: set[UUID] = set()
 
 
-def publish(topic: str, event: str = "changed") -> None:
-    """Tell the current tenant's pages after the transaction commits that `topic` changed."""
+def publish(*topics: str) -> None:
+    """Tell the current tenant's pages after the transaction commits that these topics changed."""
     organization_id = current_tenant_id()
-    transaction.on_commit(lambda: _publish_quietly(organization_id, topic, event))
+    transaction.on_commit(lambda: publish_at_once([(organization_id, topic) for topic in topics]))
 
 
-def publish_at_once(events: Sequence[tuple[UUID, str]]) -> None:
-    """Tell pages that topics of these organizations changed, outside of any transaction."""
-    for organization_id, topic in events:
-        _publish_quietly(organization_id, topic, "changed")
-
-
-def _publish_quietly(organization_id: UUID, topic: str, event: str) -> None:
+def publish_at_once(changes: Sequence[tuple[UUID, str]]) -> None:
+    """Tell the pages of each organization that its topic changed, outside of any transaction, in one round trip."""
+    tenants = {organization_id for organization_id, _ in changes}
+    unheard = _unheard & tenants
     try:
-        if organization_id in _unheard:
-            forget_raw(_client(), organization_id)
-            _unheard.discard(organization_id)
-        publish_raw(_client(), organization_id, topic, event)
+        with _client().pipeline(transaction=False) as pipeline:
+            for organization_id in unheard:
+                forget_raw(pipeline, organization_id)
+            for organization_id, topic in changes:
+                publish_raw(pipeline, organization_id, topic)
+            pipeline.execute()
     except redis.RedisError:
         # The ring would have a hole that nobody sees, so the next event begins a new one and pages fetch everything.
-        _unheard.add(organization_id)
+        _unheard.update(tenants)
+    else:
+        _unheard.difference_update(unheard)
 
 
 def missed_since(organization_id: UUID, position: str) -> Missed:

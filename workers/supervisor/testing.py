@@ -27,30 +27,30 @@ PREFIX = f"modelyard-test-{os.geteuid()}-"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def run_with_services(command: Sequence[str]) -> int:
+def run_with_services(command: Sequence[str], *, is_durable: bool = False) -> int:
     """Run a command that finds private services in its environment; its exit status."""
-    return asyncio.run(_run_with_services(command))
+    return asyncio.run(_run_with_services(command, is_durable))
 
 
 def test(arguments: Sequence[str]) -> int:
     return run_with_services([sys.executable, "-m", "pytest", "-n", "auto", *arguments])
 
 
-async def _run_with_services(command: Sequence[str]) -> int:
+async def _run_with_services(command: Sequence[str], is_durable: bool) -> int:
     stopping = stop_on_signals()
-    async with services() as variables:
+    async with services(is_durable=is_durable) as variables:
         code = await unless_stopped(run_to_end(command, {**os.environ, **variables, **browser()}), stopping)
         return INTERRUPTED if code is None else code
 
 
 @asynccontextmanager
-async def services() -> AsyncIterator[Mapping[str, str]]:
+async def services(*, is_durable: bool = False) -> AsyncIterator[Mapping[str, str]]:
     """Start the services in a new folder, give their variables, and leave nothing behind."""
     parent = parent_folder()
     remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     folder.chmod(0o711)
-    state = throwaway(folder)
+    state = throwaway(folder, is_durable=is_durable)
     instance, supervisor = Instance(state), Supervisor(state.logs, state.run)
     instance.acquire()
     try:
@@ -87,11 +87,11 @@ def test_roles(installation: Installation) -> Roles:
     return replace(installation.roles, owner_creates_databases=True)
 
 
-def throwaway(folder: Path) -> State:
-    """State that never waits for the disk and uses the checkout's copy of the binaries."""
+def throwaway(folder: Path, *, is_durable: bool = False) -> State:
+    """State that waits for the disk only if told to, and uses the checkout's copy of the binaries."""
     checkout = State.of_checkout({})
     checkout.make()
-    state = State(folder / "state", folder / "services", checkout.binaries, is_durable=False)
+    state = State(folder / "state", folder / "services", checkout.binaries, is_durable=is_durable)
     state.make()
     return state
 

@@ -83,6 +83,18 @@ class Migration(migrations.Migration):
         ),
         migrations.RemoveIndex(
             model_name='job',
+            name='jobs_newest',
+        ),
+        migrations.RemoveIndex(
+            model_name='job',
+            name='jobs_by_subject',
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('subject_id__isnull', False)), fields=['organization', 'subject_id'], name='jobs_about'),
+        ),
+        migrations.RemoveIndex(
+            model_name='job',
             name='jobs_leased',
         ),
         migrations.AddField(
