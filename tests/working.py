@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from apps.core import tenancy
-from apps.jobs import running
+from apps.jobs import running, services, telling
 from apps.jobs.dispatch import Claim, Taker
 from apps.jobs.models import Job
+from apps.jobs.services import Failure
 
 
 def take(queue: str = "default", worker: str = "worker-1") -> Claim | None:
@@ -40,3 +41,10 @@ def run_all(queue: str) -> int:
         run(claim)
         count += 1
     return count
+
+
+def fail(job: Job, message: str, code: str = "broken") -> Job:
+    """End a job badly, and tell of it."""
+    services.fail(job, Failure(code, message))
+    telling.tell()
+    return job

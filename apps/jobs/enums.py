@@ -18,7 +18,7 @@ RETRYABLE = (Status.FAILED, Status.CANCELLED, Status.DEAD)
 END_EVENTS = {
     Status.SUCCEEDED: "job.succeeded",
     Status.FAILED: "job.failed",
-    Status.DEAD: "job.failed",
+    Status.DEAD: "job.dead",
     Status.CANCELLED: "job.cancelled",
 }
 DEFAULT_PRIORITY = 5

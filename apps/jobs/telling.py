@@ -12,15 +12,13 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from apps.core import live, tenancy
-from apps.jobs import dispatch, kinds
+from apps.jobs import callbacks, dispatch, kinds
 from apps.jobs.enums import END_EVENTS, FINISHED, OUTSIDE, Status
 from apps.jobs.models import Job
 from apps.notifications import services as notifications
 from apps.usage.enums import Meter
 
 BATCH = 500
-# More ends of one kind at once are told to a person as one.
-TOLD_EACH = 3
 
 METER = """
 INSERT INTO usage_usageevent (id, organization_id, created_at, meter, quantity, occurred_at, dimensions)
@@ -50,6 +48,7 @@ def _tell_of(organization_id: UUID) -> int:
         if jobs:
             _meter(jobs)
             _notify(jobs)
+            callbacks.call_back([(job, _told(job)) for job in jobs])
             Job.objects.filter(pk__in=[job.pk for job in jobs]).update(told_at=Now())
     return len(jobs)
 
@@ -63,11 +62,16 @@ def _meter(jobs: list[Job]) -> None:
 
 def _notify(jobs: list[Job]) -> None:
     """Webhooks hear of every end, the person who submitted of those that have no event of their own."""
-    for job in jobs:
-        to = [] if kinds.get(job.kind).tells_its_own_end else [job.created_by_id]
-        notifications.notify(END_EVENTS[Status(job.status)], job, _told(job), to=to)
+    notifications.notify_all([_happening(job) for job in jobs])
+
+
+def _happening(job: Job) -> notifications.Happening:
+    event = END_EVENTS[Status(job.status)]
+    if kinds.get(job.kind).tells_its_own_end:
+        return notifications.happening(event, job, _told(job), to=[], but=job.created_by_id)
+    return notifications.happening(event, job, _told(job), to=[job.created_by_id])
 
 
 def _told(job: Job) -> dict[str, Any]:
     data = {"name": job.label, "kind": job.kind, "status": job.status}
-    return {**data, "error_code": job.error_code, "error_message": job.error_message}
+    return {**data, "reason": job.reason, "error_code": job.error_code, "error_message": job.error_message}

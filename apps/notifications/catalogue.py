@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from apps.core import http
 from apps.notifications.enums import Channel
 from apps.notifications.errors import UnknownEvent
+from apps.organizations.models import Organization
 
 TITLE_CHARS = 200
 TEXT_CHARS = 500
@@ -17,7 +20,9 @@ TEXT_CHARS = 500
 class Event:
     """`permission` is what whoever is told must have; `page` is the address of what it is about.
 
-    `title` and `text` are filled from the event's data. Mail that is not optional cannot be turned off.
+    `title` and `text` are filled from the event's data. Mail that is not optional cannot be turned off. Several at once
+    are told as one where there is a title for `many`, which leads to `list_page`. Whoever has the permission `also` is
+    told, too, whomever else it concerns.
     """
 
     name: str
@@ -30,6 +35,10 @@ class Event:
     inbox: bool = True
     mail: bool = False
     mail_is_optional: bool = True
+    also: str = ""
+    many: str = ""
+    list_page: str = ""
+    list_query: str = ""
 
     @property
     def area(self) -> str:
@@ -47,35 +56,40 @@ class Event:
     def text_of(self, data: Mapping[str, Any]) -> str:
         return _cut(self.text.format_map(data), TEXT_CHARS)
 
-    def page_arguments(self, subject_id: Any) -> list[Any]:
-        return [subject_id] if self.has_row else []
+    def address(self, organization: Organization, subject_id: UUID | None) -> str:
+        """The page of what it is about; without a subject that of all it happened to."""
+        if subject_id is None and self.list_page:
+            return f"{http.link(organization, self.list_page)}?{self.list_query}"
+        return http.link(organization, self.page, *([subject_id] if self.has_row else []))
 
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
+def _end_of_job(status: str, words: str, ended: str, all_ended: str = "", **more: Any) -> Event:
+    return Event(
+        f"job.{status}",
+        words,
+        f"{{name}} {ended}",
+        "jobs.read",
+        "jobs:job-detail",
+        many=f"{{number}} jobs {all_ended or ended}",
+        list_page="jobs:job-list",
+        list_query=f"status={status}",
+        **more,
+    )
+
+
 EVENTS = {
     event.name: event
     for event in (
-        Event("job.succeeded", "A job of mine finished", "{name} finished", "jobs.read", "jobs:job-detail"),
-        Event(
-            "job.failed",
-            "A job of mine failed",
-            "{name} failed",
-            "jobs.read",
-            "jobs:job-detail",
-            text="{error_message}",
-            mail=True,
+        _end_of_job("succeeded", "A job of mine finished", "finished"),
+        _end_of_job("failed", "A job of mine failed", "failed", text="{error_message}", mail=True),
+        _end_of_job(
+            "dead", "A job died after its last attempt", "died", text="{reason}", mail=True, also="members.write"
         ),
-        Event(
-            "job.cancelled",
-            "A job of mine was cancelled",
-            "{name} was cancelled",
-            "jobs.read",
-            "jobs:job-detail",
-            inbox=False,
-        ),
+        _end_of_job("cancelled", "A job of mine was cancelled", "was cancelled", "were cancelled", inbox=False),
         Event(
             "dataset_version.created",
             "Somebody added a dataset version",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
-import structlog
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.audit.models import AuditEntry
 from apps.core.request_ids import accept_or_make
 from apps.jobs.models import Job
-from apps.jobs.running import RunningJob
 from tests.factories.tables import plants_csv
 from tests.working import run_all
 
@@ -44,26 +41,9 @@ def test_one_id_leads_from_the_call_to_the_worker(
     caplog.clear()
     run_all("data")
     events = told(caplog)
-    assert [event["event"] for event in events] == ["attempt_started", "attempt_ended"]
+    assert [event["event"] for event in events] == ["attempt_ended"]
     assert {event["job"] for event in events} == {str(job.pk)}
     assert {event["organization"] for event in events} == {str(in_acme.pk)}
-
-
-@pytest.mark.django_db
-def test_the_thread_that_keeps_the_lease_logs_with_the_requests_id(
-    in_acme: Any, api_owner: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[dict[str, Any]] = []
-
-    def keep_lease(self: RunningJob, stop: threading.Event, organization_id: Any) -> None:
-        seen.append(structlog.contextvars.get_contextvars())
-
-    monkeypatch.setattr(RunningJob, "keep_lease", keep_lease)
-    file = SimpleUploadedFile("plants.csv", plants_csv().encode())
-    body = {"name": "plants", "file": file}
-    api_owner.post("/api/v1/datasets/", body, format="multipart", headers={"X-Request-Id": ID})
-    run_all("data")
-    assert [context["request_id"] for context in seen] == [ID]
 
 
 @pytest.mark.parametrize("candidate", ["short", "x" * 65, "new\nline-in-it", "spaces in it", "", None, "ünïcödé-id"])

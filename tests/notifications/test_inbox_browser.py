@@ -9,10 +9,10 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from apps.core import tenancy
-from apps.jobs import services as jobs
 from apps.jobs.models import Job
 from apps.notifications.models import Notification
 from tests.browsing import judge, screen, signed_in
+from tests.working import fail
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -22,7 +22,7 @@ INBOX = "/o/acme/notifications/"
 def fail_a_job(acme: Any, developer: Any, label: str) -> Job:
     with tenancy.scope(acme.pk):
         job = Job.objects.create(kind="test.kind", queue="default", label=label, created_by_id=developer.pk)
-        return jobs.fail(job, "broken", "There is no column price.")
+        return fail(job, "There is no column price.")
 
 
 def bell(page: Page) -> Any:

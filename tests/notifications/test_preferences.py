@@ -9,13 +9,13 @@ from django.core import mail
 from django.test import Client
 
 from apps.core.actors import Actor
-from apps.jobs import services as jobs
 from apps.jobs.models import Job
 from apps.notifications import services
 from apps.notifications.enums import Channel
 from apps.notifications.errors import MailNotOptional
 from apps.notifications.models import Notification, Preference
 from tests.conftest import actor_of
+from tests.working import fail
 
 pytestmark = pytest.mark.django_db
 HOME = "/o/acme/notifications/preferences/"
@@ -29,7 +29,7 @@ def by(in_acme: Any, developer: Any) -> Actor:
 
 def failed_job_of(developer: Any) -> Job:
     job = Job.objects.create(kind="test.kind", queue="default", label="Train churn", created_by_id=developer.pk)
-    return jobs.fail(job, "broken", "It broke.")
+    return fail(job, "It broke.")
 
 
 @pytest.mark.parametrize(("channel", "rows", "mails"), [(Channel.INBOX, 0, 1), (Channel.MAIL, 1, 0)])

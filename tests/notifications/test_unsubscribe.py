@@ -11,10 +11,10 @@ from django.core import mail
 from django.test import Client
 
 from apps.core import tenancy
-from apps.jobs import services as jobs
 from apps.jobs.models import Job
 from apps.notifications.models import Notification, Preference
 from apps.organizations.models import Membership
+from tests.working import fail
 
 pytestmark = pytest.mark.django_db
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
@@ -31,7 +31,7 @@ def mailed(acme: Any, developer: Any, django_capture_on_commit_callbacks: Any) -
 def fail_a_job_in(organization: Any, user: Any) -> None:
     with tenancy.scope(organization.pk):
         job = Job.objects.create(kind="test.kind", queue="default", label="Train churn", created_by_id=user.pk)
-        jobs.fail(job, "broken", "It broke.")
+        fail(job, "It broke.")
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ from apps.notifications.querysets import NotificationQuerySet
 
 
 class Notification(tenancy.TenantModel):
-    """One line of a person's inbox. Nobody else sees it."""
+    """One line of a person's inbox. Nobody else sees it. One that tells of several at once has no subject."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+")
     event = models.CharField(max_length=60)
     title = models.CharField(max_length=200)
     text = models.CharField(max_length=500, blank=True)
     subject_id = models.UUIDField(null=True)
+    number = models.PositiveIntegerField(default=1, help_text="How many times the event came about.")
     read_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(NotificationQuerySet)()

@@ -33,8 +33,7 @@ def bell(request: Request) -> HttpResponse:
 def notification_open(request: Request, notification_id: UUID) -> HttpResponse:
     """Mark it read, and go to what it is about."""
     row = services.mark_read(_own(request, notification_id), by=request.actor)
-    event = EVENTS[row.event]
-    return http.redirect(request, http.link(request.organization, event.page, *event.page_arguments(row.subject_id)))
+    return http.redirect(request, EVENTS[row.event].address(request.organization, row.subject_id))
 
 
 @http.page("notifications.write", methods=["POST"])
