@@ -7,6 +7,41 @@ class UnknownKind(DomainError):
     detail = "There is no kind of job called {kind}."
 
 
+class KindNotOpen(DomainError):
+    code = "kind_not_open"
+    status = 422
+    detail = "Jobs of the kind {kind} are not submitted by themselves: they begin with {started_by}."
+
+
+class TimeLimitTooLong(DomainError):
+    code = "time_limit_too_long"
+    status = 422
+    detail = "A job of the kind {kind} runs for {limit_s} s at most."
+
+
+class RunAtTooFar(DomainError):
+    code = "run_at_too_far"
+    status = 422
+    detail = "A job can be planned {days} days ahead at most."
+
+
+class KindNotOutside(DomainError):
+    code = "kind_not_outside"
+    status = 409
+    detail = "Jobs of the kind {kind} are done by our own workers. Choose another name for a kind of your own."
+
+
+class AttemptOver(DomainError):
+    """What whoever works on a job outside is told once it is no longer theirs."""
+
+    code = "lease_lost"
+    status = 409
+    detail = (
+        "Attempt {attempt} is over: the job is {status}, at attempt {current}. Its lease ended or somebody else ended "
+        "it, so that nothing more of this attempt is taken. Stop its work."
+    )
+
+
 class JobAlreadyFinished(DomainError):
     code = "job_already_finished"
     status = 409

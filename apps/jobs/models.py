@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import models
@@ -132,6 +132,16 @@ class Job(tenancy.TenantModel):
     def is_outside(self) -> bool:
         """Whether a process of the organization's own does it."""
         return self.queue == OUTSIDE
+
+    @property
+    def time_is_up_at(self) -> datetime | None:
+        """When its current attempt reaches the time limit."""
+        return self.started_at and self.started_at + timedelta(seconds=self.time_limit_s)
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether its worker was last heard of after its time limit."""
+        return bool(self.heartbeat_at and self.time_is_up_at and self.heartbeat_at >= self.time_is_up_at)
 
     @property
     def bell(self) -> str:

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from apps.core import tenancy
 from apps.jobs import dispatch, doorbell, services, telling
 from apps.jobs.enums import WAITING, Status
+from apps.jobs.errors import JobTimedOut
 from apps.jobs.models import Job, Worker
 from apps.jobs.services import Failure
 
@@ -45,6 +46,15 @@ def _return_lost(found: dispatch.Found) -> None:
     rows = Job.objects.select_for_update(skip_locked=True)
     job = rows.filter(pk=found.job_id, attempt=found.attempt, status=Status.RUNNING, lease_until__lt=Now()).first()
     if job is not None:
+        _end_lost(job)
+
+
+def _end_lost(job: Job) -> None:
+    # Nobody can end a process elsewhere: its lease is not kept beyond the time limit.
+    if job.is_outside and job.lease_until == job.time_is_up_at and not job.cancel_requested_at:
+        error = JobTimedOut(seconds=job.time_limit_s)
+        services.fail(job, Failure(error.code, error.message, type(error).__name__))
+    else:
         services.retry_later(job, SILENT, after=timedelta(0))
 
 
