@@ -25,3 +25,8 @@ DEFAULT_PRIORITY = 5
 HIGHEST_PRIORITY = 9
 # The queue of work that the organization's own processes do.
 OUTSIDE = "outside"
+# What names of the organization's own kinds, and tags, look like.
+KIND = r"^[a-z0-9][a-z0-9._-]{0,59}$"
+TAG = r"^[a-z0-9][a-z0-9._:/-]{0,49}$"
+MAX_TAGS = 20
+MAX_INPUT_BYTES = 64 * 1024
