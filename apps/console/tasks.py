@@ -13,14 +13,27 @@ if TYPE_CHECKING:
 
 
 # It only waits for other jobs, so it must not take the place of one.
-@kinds.kind("console.sample_project", queue="errands", time_limit_s=900, max_attempts=2)
+@kinds.kind(
+    "console.sample_project",
+    queue="errands",
+    time_limit_s=900,
+    max_attempts=2,
+    started_by="the sample project on the first page",
+)
 def build_sample_project(job: RunningJob) -> dict[str, Any]:
     from apps.console.sample import building
 
     return building.build_as(UUID(job.input["user_id"]), job.progress)
 
 
-@kinds.kind("organization.export", queue="data", time_limit_s=6 * 3600, max_attempts=3, tells_its_own_end=True)
+@kinds.kind(
+    "organization.export",
+    queue="data",
+    time_limit_s=6 * 3600,
+    max_attempts=3,
+    tells_its_own_end=True,
+    started_by="POST /api/v1/organization/exports/",
+)
 def make_export(job: RunningJob) -> None:
     from apps.console.data_rights import exports
 

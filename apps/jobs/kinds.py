@@ -21,7 +21,9 @@ DEFAULT_BACKOFF = Backoff()
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`final` are errors that trying again would not help. `is_open`: people may submit it by the API."""
+    """`final` are errors that trying again would not help. `is_open`: people may submit it by the API, otherwise they
+    start it with `started_by`.
+    """
 
     name: str
     queue: str
@@ -32,6 +34,7 @@ class Kind:
     final: tuple[type[Exception], ...] = ()
     is_open: bool = False
     tells_its_own_end: bool = False
+    started_by: str = ""
 
 
 _kinds: dict[str, Kind] = {}
@@ -48,6 +51,7 @@ def kind(
     final: tuple[type[Exception], ...] = (),
     is_open: bool = False,
     tells_its_own_end: bool = False,
+    started_by: str = "",
 ) -> Callable[[Handler], Handler]:
     """Register the handler of a kind. It runs inside the tenant's scope and outside a transaction.
 
@@ -56,7 +60,7 @@ def kind(
 
     def register(handler: Handler) -> Handler:
         _kinds[name] = Kind(
-            name, queue, time_limit_s, max_attempts, handler, backoff, final, is_open, tells_its_own_end
+            name, queue, time_limit_s, max_attempts, handler, backoff, final, is_open, tells_its_own_end, started_by
         )
         return handler
 

@@ -163,7 +163,7 @@ AFRESH: dict[str, Any] = {
     "status": Status.PENDING,
     "progress": 0,
     "step": "",
-    **dict.fromkeys(["error_code", "error_class", "error_message", "traceback"], ""),
+    **dict.fromkeys(["worker", "error_code", "error_class", "error_message", "traceback"], ""),
     **dict.fromkeys(["finished_at", "cancel_requested_at", "started_at", "told_at", "discarded_at"]),
     **dict.fromkeys(["doomed_by_id", "ready_at"]),
     "run_at": Now(),
