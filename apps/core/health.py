@@ -48,8 +48,8 @@ def check_redis() -> None:
     _redis().ping()
 
 
-def check_worker() -> None:
-    if not heartbeats.is_alive(_redis(), "worker"):
+def check_alive(process: str) -> None:
+    if not heartbeats.is_alive(_redis(), process):
         raise Failing
 
 
@@ -63,7 +63,8 @@ SOFT: Mapping[str, Check] = {
     "redis": check_redis,
     "storage": storage.require_reachable,
     "edge": check_edge,
-    "worker": check_worker,
+    "runner": partial(check_alive, "runner"),
+    "worker": partial(check_alive, "worker"),
 }
 FAILURES = (Failing, Error, redis.RedisError, OSError, DomainError)
 

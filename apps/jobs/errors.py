@@ -54,6 +54,24 @@ class JobNotRetryable(DomainError):
     detail = "Only a job that failed, died or was cancelled can be retried; this one is {status}."
 
 
+class JobNotRunning(DomainError):
+    code = "job_not_running"
+    status = 409
+    detail = "Only a running job can be taken from its worker; this one is {status}."
+
+
+class QueueDrained(DomainError):
+    code = "queue_drained"
+    status = 409
+    detail = "The queue {queue} is drained already. Resume it first to give another reason."
+
+
+class QueueNotDrained(DomainError):
+    code = "queue_not_drained"
+    status = 409
+    detail = "The queue {queue} is not drained."
+
+
 class JobNotDead(DomainError):
     code = "job_not_dead"
     status = 409

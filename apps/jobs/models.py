@@ -113,6 +113,11 @@ class Job(tenancy.TenantModel):
                 condition=Q(status__in=FINISHED, told_at__isnull=True),
             ),
             models.Index(
+                fields=["organization", "-id"],
+                name="jobs_dead_set",
+                condition=Q(status=Status.DEAD, discarded_at__isnull=True),
+            ),
+            models.Index(
                 fields=["organization", "queue", "-finished_at"], name="jobs_ended", condition=Q(status__in=FINISHED)
             ),
         ]
@@ -278,7 +283,7 @@ class Worker(models.Model):
 
 
 class Queue(models.Model):
-    """A queue that the operator has touched. While it is drained, nothing more is taken from it."""
+    """One of the queues that the code knows. While it is drained, nothing more is taken from it."""
 
     name = models.CharField(max_length=20, primary_key=True)
     drained_at = models.DateTimeField(null=True, blank=True)

@@ -243,6 +243,17 @@ def hand_back(job: Job, reason: str) -> Job:
     return _put_back(job, reason, timedelta(0))
 
 
+@transaction.atomic
+def give_back(job: Job, *, by: Actor) -> Job:
+    """Take a running job from its worker at once; what that one still writes is refused. Raises `JobNotRunning`."""
+    job = _locked(job)
+    if job.status != Status.RUNNING:
+        raise errors.JobNotRunning(status=job.status)
+    audit.record(by, "job.given_back", job, {"worker": job.worker, "attempt": job.attempt})
+    reason = f"Taken from its worker by {by.label}"
+    return confirm_cancelled(job, reason) if job.cancel_requested_at else hand_back(job, reason)
+
+
 def _put_back(job: Job, reason: str, after: timedelta) -> Job:
     job.status, job.reason, job.lease_until, job.worker = Status.RETRYING, reason, None, ""
     job.run_at = Now() + after

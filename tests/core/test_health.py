@@ -38,7 +38,7 @@ def test_a_web_process_is_ready_while_only_soft_things_are_away(client: Client) 
     assert {name: checks[name] for name in ("database", "migrations", "redis", "storage")} == dict.fromkeys(
         ("database", "migrations", "redis", "storage"), "ok"
     )
-    assert checks["worker"] == checks["edge"] == "failing"
+    assert checks["worker"] == checks["runner"] == checks["edge"] == "failing"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from apps.audit.models import AuditEntry
 from apps.console import services as console_services
 from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.core.operators import OperatorNeeded
 from apps.datasets.models import Dataset
 from apps.organizations import flags
 from apps.organizations.flags import deciding, errors, lookup, services
@@ -203,9 +204,9 @@ class TestServices:
             share(percentage, operator)
 
     def test_only_operators_switch(self, acme: Any, actor: Actor) -> None:
-        with pytest.raises(errors.OperatorNeeded):
+        with pytest.raises(OperatorNeeded):
             share(0, actor)
-        with pytest.raises(errors.OperatorNeeded):
+        with pytest.raises(OperatorNeeded):
             switch(acme, False, actor)
         assert flags.is_on(FETCH, acme.pk)
 

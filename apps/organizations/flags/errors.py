@@ -23,9 +23,3 @@ class FlagObsolete(DomainError):
     code = "flag_obsolete"
     status = 409
     detail = "Nothing asks about `{name}` any more, so that there is nothing to switch."
-
-
-class OperatorNeeded(DomainError):
-    code = "operator_needed"
-    status = 403
-    detail = "Only an operator of this installation switches features."

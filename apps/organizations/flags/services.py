@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-import structlog
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.utils import timezone
 
+from apps.core import operators
 from apps.core.actors import Actor
 from apps.organizations.flags import lookup
-from apps.organizations.flags.errors import FlagObsolete, OperatorNeeded, WrongPercentage
+from apps.organizations.flags.errors import FlagObsolete, WrongPercentage
 from apps.organizations.flags.known import KNOWN
 from apps.organizations.models import FeatureFlag, FlagChoice, Organization
 from apps.organizations.services.trail import tell
-
-log = structlog.get_logger(__name__)
-
 
 def declare_flags(using: str = "default") -> None:
     """Write down the features that the code knows. What an operator set stays; descriptions follow the code."""
@@ -36,7 +29,7 @@ def set_flag(flag: FeatureFlag, percentage: int, *, by: Actor) -> FeatureFlag:
 
     Raises `OperatorNeeded`, `FlagObsolete`, `WrongPercentage`.
     """
-    operator_id = _operator_id(by)
+    operators.operator_id(by)
     _require_known(flag.name)
     if not 0 <= percentage <= 100:
         raise WrongPercentage(field="percentage")
@@ -46,7 +39,7 @@ def set_flag(flag: FeatureFlag, percentage: int, *, by: Actor) -> FeatureFlag:
     message = f"From {flag.percentage} % to {percentage} % of the organizations"
     flag.percentage, flag.changed_at, flag.changed_by_label = percentage, timezone.now(), by.label[:200]
     flag.save(update_fields=["percentage", "changed_at", "changed_by_label"])
-    _note(flag, message, operator_id)
+    operators.note(by, flag, message)
     transaction.on_commit(lookup.forget)
     return flag
 
@@ -57,7 +50,7 @@ def choose_flag(name: str, organization: Organization, is_on: bool | None, *, by
 
     Raises `OperatorNeeded`, `FlagObsolete`.
     """
-    _operator_id(by)
+    operators.operator_id(by)
     _require_known(name)
     before = FlagChoice.objects.select_for_update().filter(flag=name).first()
     if (before.is_on if before else None) == is_on:
@@ -71,12 +64,6 @@ def choose_flag(name: str, organization: Organization, is_on: bool | None, *, by
     transaction.on_commit(lookup.forget)
 
 
-def _operator_id(by: Actor) -> UUID:
-    if by.kind != "operator" or by.user_id is None:
-        raise OperatorNeeded
-    return by.user_id
-
-
 def _require_known(name: str) -> None:
     if name not in KNOWN:
         raise FlagObsolete(name=name)
@@ -84,16 +71,3 @@ def _require_known(name: str) -> None:
 
 def _word(is_on: bool | None) -> str:
     return {True: "on", False: "off", None: "as everybody"}[is_on]
-
-
-def _note(flag: FeatureFlag, message: str, operator_id: UUID) -> None:
-    """A flag belongs to no organization, so its line stands in the console's own history."""
-    log.info("flag_set", flag=flag.name, percentage=flag.percentage, operator=str(operator_id))
-    LogEntry.objects.create(
-        user_id=operator_id,
-        content_type=ContentType.objects.get_for_model(FeatureFlag),
-        object_id=flag.pk,
-        object_repr=flag.name,
-        action_flag=CHANGE,
-        change_message=message,
-    )
