@@ -17,7 +17,7 @@ from django.db.models.functions import Least, Now
 
 from apps.core import live
 from apps.core.actors import Actor
-from apps.jobs import errors, kinds, services
+from apps.jobs import errors, kinds, services, submissions
 from apps.jobs.enums import OUTSIDE, WAITING, Status
 from apps.jobs.models import Job, JobLogLine, OutsideWorker, Queue
 from apps.jobs.services import Failure, Wishes
@@ -54,10 +54,10 @@ def claim(names: Collection[str], worker: str, lease_s: int) -> Job | None:
 
 @transaction.atomic
 def start(kind: str, input: dict[str, Any], *, worker: str, lease_s: int, by: Actor, label: str, wishes: Wishes) -> Job:
-    """A job that runs at once, in the process that asks. Raises `KindNotOutside`."""
+    """A job that runs at once, in the process that asks. Raises `KindNotOutside`, and as submitting does."""
     _require_outside([kind])
     _note(worker, [kind])
-    return _begin(services.submit_job(kind, input, by=by, label=label, wishes=wishes), worker, lease_s)
+    return _begin(submissions.submit_open_job(kind, input, by=by, label=label, wishes=wishes), worker, lease_s)
 
 
 @transaction.atomic
@@ -90,7 +90,7 @@ def write_log(job_id: UUID, attempt: int, lines: Sequence[Line]) -> Job:
 
 @transaction.atomic
 def complete(job_id: UUID, attempt: int, result: dict[str, Any] | None) -> Job:
-    """End the job as succeeded, or as cancelled where that was asked meanwhile. Again by the same attempt: no change."""
+    """End the job as succeeded, or as cancelled where that was asked meanwhile. Doing it again changes nothing."""
     job = _locked(job_id)
     if job.status == Status.SUCCEEDED and job.attempt == attempt:
         return job

@@ -19,7 +19,7 @@ from django.http import HttpResponse
 from django.http.multipartparser import MultiPartParserError
 
 from apps.accounts.models import IdempotentRequest as PersonalRequest
-from apps.core import sealing, storage
+from apps.core import held_calls, sealing, storage
 from apps.core.errors import DomainError
 from apps.core.http import Request
 from apps.core.refusals import refusal
@@ -62,7 +62,7 @@ class IdempotencyMiddleware:
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
-            elif kept.takes(response.status_code):
+            elif kept.takes(response.status_code) and held_calls.SECONDS not in response:
                 _remember(kept, content, response)
             return response
 

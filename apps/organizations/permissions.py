@@ -69,6 +69,7 @@ TABLE: dict[str, frozenset[Role]] = {
     "predictions.create": BUILDERS,
     "jobs.read": READERS,
     "jobs.write": BUILDERS,
+    "jobs.work": BUILDERS,
     "usage.read": EVERYBODY,
     "calls.read": READERS,
 }

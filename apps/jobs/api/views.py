@@ -10,14 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from apps.core.api.views import ModelApi
 from apps.jobs import dead_set, services, submissions
 from apps.jobs.api import serializers
+from apps.jobs.api.outside import LinesSerializer, OutsideWorkApi
 from apps.jobs.filters import DeadSetFilter, JobFilter
 from apps.jobs.models import Job
 
 
-class JobApi(ModelApi):
+class JobApi(OutsideWorkApi):
     """Background work: submitted, followed, cancelled, retried. The dead set is `status=dead&discarded=false`."""
 
     permission_area = "jobs"
@@ -97,3 +97,9 @@ class JobApi(ModelApi):
         return self.get_paginated_response(
             serializers.JobLogLineSerializer(self.paginate_queryset(lines), many=True).data
         )
+
+    @extend_schema(request=LinesSerializer, responses={204: None}, filters=False)
+    @log.mapping.post
+    def write_log(self, request: Request, pk: str) -> Response:
+        """Add lines to the log of a job that one works on."""
+        return self.write_lines(request)
