@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BOOTSTRAP = $(PYTHON) workers/supervisor/bootstrap.py
 
-.PHONY: up test lint lock bench reset
+.PHONY: up test drill lint lock bench reset
 up:     ; @$(BOOTSTRAP) up
 test:   ; @$(BOOTSTRAP) test -- $(ARGS)
+drill:  ; @$(BOOTSTRAP) drill
 lint:   ; @$(BOOTSTRAP) lint
 lock:   ; @$(BOOTSTRAP) lock
 bench:  ; @$(BOOTSTRAP) bench $(NAME)

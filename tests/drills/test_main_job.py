@@ -83,7 +83,7 @@ def test_the_outsider_cannot_call_the_model(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize(
-    "victim", ["trainer", "worker", "replica", "sink", "web", "valkey", "postgres", "scaler", "beat"]
+    "victim", ["trainer", "runner", "worker", "replica", "sink", "web", "valkey", "postgres", "scaler", "beat"]
 )
 def test_p2_the_main_job_ends_once_when_a_process_is_killed_in_its_middle(
     installation: Installation, victim: str

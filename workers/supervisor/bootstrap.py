@@ -36,6 +36,7 @@ COMMANDS = {
     "up": ("base", [*SUPERVISOR, "up"]),
     "reset": ("base", [*SUPERVISOR, "reset"]),
     "test": ("dev", [*SUPERVISOR, "test"]),
+    "drill": ("dev", [*SUPERVISOR, "test", "--", "tests/drills"]),
     "lint": ("dev", [*SUPERVISOR, "lint"]),
     "lock": ("dev", [*SUPERVISOR, "lock"]),
     "bench": ("dev", ["-m", "bench.run"]),
