@@ -13,25 +13,24 @@ from django.db.models.functions import Now
 
 from apps.core import live, tenancy
 from apps.jobs import callbacks, dispatch, kinds
-from apps.jobs.enums import END_EVENTS, FINISHED, OUTSIDE, Status
+from apps.jobs.enums import END_EVENTS, FINISHED, Status
 from apps.jobs.models import Job
 from apps.notifications import services as notifications
 from apps.usage.enums import Meter
 
 BATCH = 500
 
+# Each job's history is read by its index, whatever the planner thinks of the rest.
 METER = """
 INSERT INTO usage_usageevent (id, organization_id, created_at, meter, quantity, occurred_at, dimensions)
-SELECT id, organization_id, statement_timestamp(), %s,
-    greatest(0, round(extract(epoch FROM until - created_at) * 1000)), until,
-    jsonb_build_object('kind', kind, 'job', job_id)
-FROM (
-    SELECT change.id, change.organization_id, change.created_at, change.status, change.job_id, job.kind,
-        lead(change.created_at) OVER (PARTITION BY change.job_id ORDER BY change.id) AS until
-    FROM jobs_jobtransition AS change JOIN jobs_job AS job ON job.id = change.job_id
-    WHERE change.job_id = ANY (%s) AND job.queue <> %s
+SELECT span.id, %s, statement_timestamp(), %s,
+    greatest(0, round(extract(epoch FROM span.until - span.created_at) * 1000)), span.until,
+    jsonb_build_object('kind', ended.kind, 'job', ended.job_id)
+FROM unnest(%s::uuid[], %s::text[]) AS ended (job_id, kind), LATERAL (
+    SELECT id, created_at, status, lead(created_at) OVER (ORDER BY id) AS until FROM jobs_jobtransition
+    WHERE organization_id = %s AND job_id = ended.job_id
 ) AS span
-WHERE status = 'running' AND until IS NOT NULL
+WHERE span.status = 'running' AND span.until IS NOT NULL
 ON CONFLICT DO NOTHING
 """
 
@@ -55,8 +54,9 @@ def _tell_of(organization_id: UUID) -> int:
 
 def _meter(jobs: list[Job]) -> None:
     """Count what each attempt ran on our workers. Its row of the history gives the event its id."""
+    tenant, ours = tenancy.current_tenant_id(), [job for job in jobs if not job.is_outside]
     with connection.cursor() as cursor:
-        cursor.execute(METER, [Meter.JOB_MS, [job.pk for job in jobs], OUTSIDE])
+        cursor.execute(METER, [tenant, Meter.JOB_MS, [job.pk for job in ours], [job.kind for job in ours], tenant])
     live.publish("usage")
 
 
