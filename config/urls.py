@@ -63,6 +63,7 @@ urlpatterns = [
     path("o/<slug:organization_slug>/", include(organization_pages)),
     path("", include("apps.organizations.root_urls")),
     path("", include("apps.notifications.root_urls")),
+    path("", include("apps.jobs.root_urls")),
     path("", include("apps.console.status.urls")),
     path("", include("apps.console.root_urls")),
 ]

@@ -1,0 +1,1 @@
+"""The Python client of outside work: what people download, and how it is packed for them."""
