@@ -14,14 +14,14 @@ KEPT_S = 3600
 
 @require_safe
 @cache_control(public=True, max_age=KEPT_S)
-@condition(etag_func=lambda request: f'"{digest(packed.source())}"')
+@condition(etag_func=lambda *_: f'"{digest(packed.source())}"')
 def client_source(request: HttpRequest) -> HttpResponse:
     return HttpResponse(packed.source(), content_type="text/x-python; charset=utf-8")
 
 
 @require_safe
 @cache_control(public=True, max_age=KEPT_S)
-@condition(etag_func=lambda request, name: f'"{digest(packed.wheel())}"')
+@condition(etag_func=lambda *_, **__: f'"{digest(packed.wheel())}"')
 def client_wheel(request: HttpRequest, name: str) -> HttpResponse:
     if name != packed.WHEEL_NAME:
         raise Http404
