@@ -1,8 +1,8 @@
 """Points at which a process kills itself, so that a drill hits an exact moment.
 
-`DRILL_KILL` names a function (`apps.jobs.dispatch:Taker.claim`); the first process in which it returns something dies
-at once, with `before ` in front already when it is called. It leaves the file `DRILL_KILLED` behind, so that no other
-one does.
+`DRILL_KILL` names functions (`apps.jobs.dispatch:Taker.claim`), with commas between them. The first process in which
+one of them returns something dies at once, with `before ` in front already when it is called. A file in the folder
+`DRILL_KILLED` tells that it has happened there, so that it does not happen again.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ BEFORE = "before "
 
 
 def arm() -> None:
-    if point := os.environ.get("DRILL_KILL"):
-        _wrap(point.removeprefix(BEFORE), is_before=point.startswith(BEFORE))
+    for point in filter(None, os.environ.get("DRILL_KILL", "").split(",")):
+        _wrap(point)
 
 
-def _wrap(point: str, *, is_before: bool) -> None:
-    module, _, path = point.partition(":")
+def _wrap(point: str) -> None:
+    module, _, path = point.removeprefix(BEFORE).partition(":")
     *owners, name = path.split(".")
     owner = functools.reduce(getattr, owners, importlib.import_module(module))
     original = getattr(owner, name)
 
     @functools.wraps(original)
     def deadly(*args: Any, **kwargs: Any) -> Any:
-        if is_before:
-            _die_once()
+        if point.startswith(BEFORE):
+            _die_once(point)
         answer = original(*args, **kwargs)
         if answer:
-            _die_once()
+            _die_once(point)
         return answer
 
     setattr(owner, name, deadly)
 
 
-def _die_once() -> None:
+def _die_once(point: str) -> None:
     try:
-        Path(os.environ["DRILL_KILLED"]).touch(exist_ok=False)
+        (Path(os.environ["DRILL_KILLED"]) / point).touch(exist_ok=False)
     except FileExistsError:
         return
     os.kill(os.getpid(), signal.SIGKILL)

@@ -24,15 +24,12 @@ from tests.drills.jobs import (
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drills")]
 
 AGAIN_WITHIN_S = 10
-RUNNER_POINTS = {
-    "claimed": "apps.jobs.dispatch:Taker.claim",
-    "ended": "apps.jobs.dispatch:Taker.succeed_and_claim",
-    "beating": "apps.jobs.dispatch:beat",
-}
-SWEEPER_POINTS = {
-    "returning": "apps.jobs.services:retry_later",
-    "telling": "before apps.jobs.telling:_notify",
-}
+IN_A_RUNNER = [
+    "apps.jobs.dispatch:Taker.claim",
+    "apps.jobs.dispatch:Taker.succeed_and_claim",
+    "apps.jobs.dispatch:beat",
+]
+IN_A_SWEEPER = ["apps.jobs.services:retry_later", "before apps.jobs.telling:_notify"]
 
 
 def test_p2_p6_a_job_whose_worker_was_killed_runs_again_within_ten_seconds(
@@ -97,19 +94,17 @@ def test_p2_an_effect_is_not_repeated_wherever_its_worker_dies(ground: Ground, t
 
 
 def test_p2_p6_processes_die_between_any_two_steps(ground: Ground, tmp_path: Path) -> None:
-    def armed(name: str, point: str) -> dict[str, str]:
-        return {**QUICK, "DRILL_KILL": point, "DRILL_KILLED": str(tmp_path / name)}
+    def armed(point: str) -> dict[str, str]:
+        return {**QUICK, "DRILL_KILL": point, "DRILL_KILLED": str(tmp_path)}
 
     acme = ground.organization()
     runners = [
-        ground.program("runner", "--processes", "1", called=name, **armed(name, point))
-        for name, point in RUNNER_POINTS.items()
+        ground.program("runner", "--processes", "1", called=f"runner-{number}", **armed(point))
+        for number, point in enumerate(IN_A_RUNNER)
     ]
-    beats = [ground.beat(name, **armed(name, point)) for name, point in SWEEPER_POINTS.items()]
+    beats = [ground.beat(f"beat-{number}", **armed(point)) for number, point in enumerate(IN_A_SWEEPER)]
     submitted = acme.submit(*mixed(30), *[job("sleep", seconds=2)] * 6)
     with ground.running(*runners, *beats):
-        ground.until(
-            lambda: {file.name for file in tmp_path.iterdir()} == {*RUNNER_POINTS, *SWEEPER_POINTS},
-            "Not every process died",
-        )
+        everywhere = {*IN_A_RUNNER, *IN_A_SWEEPER}
+        ground.until(lambda: {file.name for file in tmp_path.iterdir()} == everywhere, "Not every process died")
         check(ground, submitted)
