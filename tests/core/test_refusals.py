@@ -89,7 +89,7 @@ def test_a_refusal_from_us_needs_nothing_of_the_shell(as_owner: Any, monkeypatch
     def crash(*args: Any) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr("apps.jobs.queries.status_counts", crash)
+    monkeypatch.setattr("apps.jobs.queries.dead_count", crash)
     as_owner.raise_request_exception = False
     page = as_owner.get("/o/acme/jobs/")
     assert (page.status_code, "sidebar" in page.content.decode()) == (503, False)

@@ -44,6 +44,8 @@ NAVIGATION = tuple(
 PAGES = (
     *NAVIGATION,
     Place("Notifications", "bell", "notifications:notification-list", "notifications.read", aliases="inbox"),
+    Place("Dead jobs", "heart-pulse", "jobs:dead-list", "jobs.read", "Jobs", "failed retry discard"),
+    Place("Queues", "layers", "jobs:queue-list", "jobs.read", "Jobs", "workers depth throughput"),
     Place("Members", "users", "organizations:member-list", "members.read", "Settings", "people roles invitations"),
     Place("Projects", "tag", "organizations:project-list", "projects.read", "Settings", "labels"),
     Place("API tokens", "key-round", "organizations:token-list", "tokens.read", "Settings", "keys secrets"),
@@ -70,6 +72,7 @@ ACTIONS = (
     Place("Upload a dataset", "upload", "datasets:dataset-create", "datasets.write", aliases="new create csv data"),
     Place("Train a model", "play", "training:run-create", "training.write", aliases="new create start run"),
     Place("Deploy a model", "rocket", "deployments:deployment-create", "deployments.write", aliases="new create"),
+    Place("Submit a job", "list-checks", "jobs:job-create", "jobs.write", aliases="new create run script"),
     Place("Create a token", "key-round", "organizations:token-create", "tokens.write", aliases="new api key"),
     Place(
         "Invite somebody",

@@ -308,9 +308,14 @@ def filter_chips(context: Context, chips: Sequence[Any]) -> dict[str, Any]:
 
 
 @register.simple_block_tag
-def disclosure(content: str, label: str, icon: str = "", count: int = 0, open: bool = False) -> SafeString:
-    """A button that shows the rest in place, with how many of it count (nothing for 0)."""
-    return _render("disclosure", content=content, label=label, icon=icon, count=count, open=open)
+def disclosure(
+    content: str, label: str, icon: str = "", count: int = 0, open: bool = False, id: str = ""
+) -> SafeString:
+    """A button that shows the rest in place, with how many of it count (nothing for 0).
+
+    With an `id` a live update leaves it as the person left it.
+    """
+    return _render("disclosure", content=content, label=label, icon=icon, count=count, open=open, id=id)
 
 
 @register.inclusion_tag("core/components/new_rows.html")
