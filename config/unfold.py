@@ -77,6 +77,13 @@ UNFOLD = {
                 "title": "Work",
                 "items": [
                     {"title": "Jobs", "icon": "checklist", "link": reverse_lazy("admin:jobs_job_changelist")},
+                    {"title": "Queues", "icon": "low_priority", "link": reverse_lazy("admin:jobs_queue_changelist")},
+                    {"title": "Workers", "icon": "memory", "link": reverse_lazy("admin:jobs_worker_changelist")},
+                    {
+                        "title": "Load by organization",
+                        "icon": "stacked_bar_chart",
+                        "link": reverse_lazy("admin:console_organizationload_changelist"),
+                    },
                     {
                         "title": "Deployments",
                         "icon": "rocket_launch",

@@ -3,5 +3,12 @@
 from apps.console.data_rights.admin import ClosedOrganizationAdmin, ErasureReceiptAdmin
 from apps.console.flags.admin import FeatureFlagAdmin
 from apps.console.tenants.admin import TenantAdmin
+from apps.console.work.admin import OrganizationLoadAdmin
 
-__all__ = ["ClosedOrganizationAdmin", "ErasureReceiptAdmin", "FeatureFlagAdmin", "TenantAdmin"]
+__all__ = [
+    "ClosedOrganizationAdmin",
+    "ErasureReceiptAdmin",
+    "FeatureFlagAdmin",
+    "OrganizationLoadAdmin",
+    "TenantAdmin",
+]

@@ -18,6 +18,9 @@ from apps.console.tenants import figures, links
 from apps.deployments.models import Replica
 from apps.jobs.enums import ACTIVE, WAITING, Status
 from apps.jobs.models import Job
+from apps.jobs.querysets import DEAD_SET, stuck
+from apps.jobs.queues import drained as drained_queues
+from apps.jobs.queues import unserved
 from apps.notifications.models import Delivery
 from apps.notifications.webhooks.enums import OPEN, DeliveryStatus
 from apps.organizations.models import Organization
@@ -43,7 +46,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         "title": "What runs, waits and fails",
         "organization_count": Organization.objects.count(),
-        "queues": queues(now),
+        "queues": queues(),
+        "drained": drained_queues(),
+        "unserved": unserved(),
+        **job_alarms(),
         "failed_jobs": failed_jobs(now),
         "failed_jobs_url": links.failed_jobs(now - figures.DAY),
         "mails": mails(),
@@ -56,18 +62,29 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def queues(now: datetime) -> list[dict[str, Any]]:
-    """What each queue has to do now, the one that waits longest first; `later` is not due yet."""
-    due = Q(status__in=WAITING, run_at__lte=now)
+def queues() -> list[dict[str, Any]]:
+    """What each queue has to do now, the one that waits longest first; `later` is not ready yet."""
+    ready = Q(status__in=WAITING, ready_at__isnull=False)
     rows = Job.unscoped.using("console").filter(status__in=ACTIVE).order_by().values("queue")
     counted = rows.annotate(
         running=Count("id", filter=Q(status=Status.RUNNING)),
-        waiting=Count("id", filter=due),
-        later=Count("id", filter=Q(status__in=WAITING, run_at__gt=now)),
-        oldest=Min("run_at", filter=due),
+        waiting=Count("id", filter=ready),
+        later=Count("id", filter=Q(status__in=WAITING, ready_at__isnull=True)),
+        oldest=Min("ready_at", filter=ready),
     )
-    found = counted.order_by(F("oldest").asc(nulls_last=True), "queue")
-    return [{**row, "url": links.rows(Job, queue__exact=row["queue"], status__in=",".join(ACTIVE))} for row in found]
+    found: Any = counted.order_by(F("oldest").asc(nulls_last=True), "queue")
+    return [{**row, "url": links.queue(row["queue"])} for row in found]
+
+
+def job_alarms() -> dict[str, Any]:
+    """What no worker will end by itself: the dead set, and running jobs whose lease is over."""
+    rows = Job.unscoped.using("console").order_by()
+    return {
+        "dead_count": rows.filter(DEAD_SET).count(),
+        "dead_url": links.dead_jobs(),
+        "stuck_count": rows.filter(stuck()).count(),
+        "stuck_url": links.stuck_jobs(),
+    }
 
 
 def failed_jobs(now: datetime) -> list[Job]:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from django.db import models
 
 from apps.console.data_rights.models import ClosedOrganization, DataExport, ErasureReceipt, StoppedDeployment
+from apps.console.work.models import OrganizationLoad
 from apps.core.formatting import format_time
 
-__all__ = ["ClosedOrganization", "DataExport", "ErasureReceipt", "ProbeHour", "ProbeResult", "StoppedDeployment"]
+__all__ = [
+    "ClosedOrganization",
+    "DataExport",
+    "ErasureReceipt",
+    "OrganizationLoad",
+    "ProbeHour",
+    "ProbeResult",
+    "StoppedDeployment",
+]
 
 
 class ProbeResult(models.Model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -29,6 +30,14 @@ def references(model: type[Model], depth: int = 2) -> list[str]:
     return found
 
 
+REASON_LENGTH = 200
+
+
+def reason_given(request: HttpRequest) -> str:
+    """What the operator wrote into `admin/reason.html`."""
+    return " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]
+
+
 class ConsoleAdmin(ModelAdmin):
     """A read-only view over every tenant's rows; a subclass adds actions that call services."""
 
@@ -51,10 +60,14 @@ class ConsoleAdmin(ModelAdmin):
         """Do it to each row in its own tenant, and tell the operator which were refused."""
         for row in rows:
             with tenancy.scope(self.tenant_of(row)):
-                try:
-                    service(type(row).objects.get(pk=row.pk), by=self.operator(request))
-                except DomainError as error:
-                    self.message_user(request, f"{row}: {error.message}", messages.WARNING)
+                self.attempt(request, row, partial(service, type(row).objects.get(pk=row.pk)))
+
+    def attempt(self, request: HttpRequest, row: Any, service: Callable[..., object]) -> None:
+        """Do it to a row, and tell the operator if that was refused."""
+        try:
+            service(by=self.operator(request))
+        except DomainError as error:
+            self.message_user(request, f"{row}: {error.message}", messages.WARNING)
 
     def ask(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         """The page that asks before an action is carried out; `template` extends `admin/ask.html`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 from django.db import transaction
@@ -18,7 +19,9 @@ SILENT_AFTER = timedelta(seconds=15)
 
 def declare(using: str = "default") -> None:
     """Write down every queue that the code knows, so that each can be seen and drained."""
-    Queue.objects.using(using).bulk_create([Queue(name=name) for name in (*kinds.queues(), OUTSIDE)], ignore_conflicts=True)
+    Queue.objects.using(using).bulk_create(
+        [Queue(name=name) for name in (*kinds.queues(), OUTSIDE)], ignore_conflicts=True
+    )
 
 
 @transaction.atomic
@@ -61,7 +64,13 @@ def drained() -> list[Queue]:
     return list(Queue.objects.filter(drained_at__isnull=False).order_by("name"))
 
 
+def serving() -> dict[str, int]:
+    """How many living workers serve each queue of ours."""
+    alive = Worker.objects.filter(heartbeat_at__gt=Now() - SILENT_AFTER).values_list("queues", flat=True)
+    counted = Counter(name for served in alive for name in served)
+    return {name: counted[name] for name in kinds.queues()}
+
+
 def unserved() -> list[str]:
     """The queues of ours that no living worker serves."""
-    alive = Worker.objects.filter(heartbeat_at__gt=Now() - SILENT_AFTER).values_list("queues", flat=True)
-    return sorted(set(kinds.queues()).difference(*alive))
+    return [name for name, count in serving().items() if not count]

@@ -11,17 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from apps.core import tenancy
-from apps.core.admin import ConsoleAdmin
+from apps.core.admin import REASON_LENGTH, ConsoleAdmin, reason_given
 from apps.core.http import link
 from apps.organizations import acting, services
 from apps.organizations.models import ActingSession, ApiToken, Invitation, Membership, Organization
 from apps.organizations.plans import PLANS
-
-REASON_LENGTH = 200
-
-
-def _reason(request: HttpRequest) -> str:
-    return " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]
 
 
 class OrganizationAdmin(ConsoleAdmin):
@@ -36,7 +30,7 @@ class OrganizationAdmin(ConsoleAdmin):
     @admin.action(description="Suspend")
     def suspend(self, request: HttpRequest, rows: QuerySet[Organization]) -> HttpResponse | None:
         """Asks for the reason, which the organization's people are told."""
-        because = _reason(request)
+        because = reason_given(request)
         if not because:
             return self.ask(request, "admin/suspend_organization.html", "Suspend?", chosen=rows, length=REASON_LENGTH)
         self.each(request, rows, partial(services.suspend_organization, because=because))
@@ -65,7 +59,7 @@ class MembershipAdmin(ConsoleAdmin):
     @admin.action(description="Look as this person")
     def act_as(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
         """Asks for the reason, which stands in the organization's trail."""
-        reason, membership = _reason(request), rows.first()
+        reason, membership = reason_given(request), rows.first()
         if membership is None or rows.count() != 1:
             self.message_user(request, "Choose one person.", messages.WARNING)
             return None

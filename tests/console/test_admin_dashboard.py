@@ -60,16 +60,16 @@ def test_an_empty_installation_says_that_all_is_quiet(console: Client) -> None:
 def test_queues_come_with_what_waits_longest(console: Client, acme: Any, globex: Any) -> None:
     now = timezone.now()
     with tenancy.scope(acme.pk):
-        waiting_job("data", run_at=now - timedelta(minutes=5))
+        waiting_job("data", ready_at=now - timedelta(minutes=5))
         waiting_job("data", run_at=now + timedelta(hours=1), status="retrying")
-        waiting_job("llm", run_at=now - timedelta(minutes=1))
+        waiting_job("llm", ready_at=now - timedelta(minutes=1))
     with tenancy.scope(globex.pk):
-        first = waiting_job("llm", run_at=now - timedelta(minutes=9))
+        first = waiting_job("llm", ready_at=now - timedelta(minutes=9))
         waiting_job("training", status="running", lease_until=now + timedelta(minutes=1))
     page = console.get("/admin/")
     rows = [(row["queue"], row["running"], row["waiting"], row["later"]) for row in page.context["queues"]]
     assert rows == [("llm", 0, 2, 0), ("data", 0, 1, 1), ("training", 1, 0, 0)]
-    assert page.context["queues"][0]["oldest"] == first.run_at
+    assert page.context["queues"][0]["oldest"] == first.ready_at
     listed = console.get(page.context["queues"][1]["url"]).context["cl"].result_list
     assert {job.queue for job in listed} == {"data"}
     assert len(listed) == 2

@@ -214,7 +214,7 @@ def test_no_job_starts_meanwhile_and_what_waited_goes_on(acme: Any, globex: Any,
     claims = [take("data"), take("data")]
     assert [claim and claim.organization_id for claim in claims] == [globex.pk, None]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT job_status FROM console_unfinished_jobs()")
+        cursor.execute("SELECT job_state FROM console_queued_jobs()")
         assert cursor.fetchall() == [("running",)]  # the other organization's
     reopen(acme, actor)
     claim = take("data")

@@ -22,7 +22,8 @@ from apps.console.status.rounds import Rounds, tick
 from apps.core import heartbeats, tenancy
 from apps.core.heartbeats import Heartbeat
 from apps.core.parallel import Parallel
-from apps.jobs.models import Job
+from apps.jobs import dispatch, kinds
+from apps.jobs.models import Job, Queue, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -110,7 +111,7 @@ def test_a_probe_that_hangs_is_told_as_timeout(monkeypatch: pytest.MonkeyPatch) 
     [
         ("", "", "operational", "operational"),
         ("storage", "failing", "failing", "degraded"),
-        ("jobs", "busy", "degraded", "degraded"),
+        ("messages", "busy", "degraded", "degraded"),
         ("edge", "unreachable", "failing", "failing"),
     ],
 )
@@ -213,11 +214,18 @@ def test_each_probe_tells_what_is_away(valkey: Any, monkeypatch: pytest.MonkeyPa
         "edge": "unreachable",
         "models": "unreachable",
         "jobs": "silent",
+        "messages": "silent",
         "usage": "lagging",
         "scaler": "silent",
     }
     Heartbeat(valkey, "worker").beat()
-    assert wanted["jobs"]().error_code == "busy"
+    assert wanted["messages"]().error_code == "busy"
+    dispatch.sign_on("runner-1", kinds.queues()[1:], 1, 0)
+    assert wanted["jobs"]().error_code == "silent"
+    dispatch.sign_on("runner-2", kinds.queues()[:1], 1, 0)
+    assert wanted["jobs"]().error_code == ""
+    Worker.objects.filter(name="runner-1").update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    assert wanted["jobs"]().error_code == "silent"
 
 
 def test_an_echo_comes_back_through_a_worker(valkey: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +233,7 @@ def test_an_echo_comes_back_through_a_worker(valkey: Any, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(probes.connections, "close_all", lambda: None)
     monkeypatch.setattr(echo, "apply_async", lambda args, **options: echo(*args))
-    outcome = probes.probes()["jobs"]()
+    outcome = probes.probes()["messages"]()
     assert outcome.error_code == ""
     assert outcome.latency_ms is not None
 
@@ -258,13 +266,23 @@ def _scraper(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_scraper")
 def test_the_scrape_tells_jobs_streams_and_probes(client: Client, valkey: Any, in_acme: Any) -> None:
-    Job.objects.create(kind="console.sample_project", queue="data", label="secret-project")
+    now = timezone.now()
+    made = {"kind": "console.sample_project", "label": "secret-project"}
+    Job.objects.create(queue="data", ready_at=now - timedelta(minutes=5), **made)
+    Job.objects.create(queue="data", run_at=now + timedelta(hours=1), **made)
+    Job.objects.create(queue="llm", status="running", started_at=now, lease_until=now - timedelta(seconds=1), **made)
+    Job.objects.create(queue="llm", status="dead", **made)
+    Job.objects.create(queue="llm", status="dead", discarded_at=now, **made)
+    dispatch.sign_on("runner-1", ["data"], 1, 0)
     probed("storage", timezone.now(), is_ok=False, code="failing")
     valkey.xadd(streams.CALLS, {"e": "{}"})
     with tenancy.no_scope():
         found = scraped(client)
-    assert found["modelyard_jobs"] == {("data", "pending"): 1.0}
-    assert found["modelyard_jobs_oldest_seconds"]["data", "pending"] >= 0
+    assert found["modelyard_jobs"] == {("data", "ready"): 1.0, ("data", "later"): 1.0, ("llm", "running"): 1.0}
+    assert found["modelyard_jobs_oldest_seconds"]["data", "ready"] >= 300
+    assert ("data", "later") not in found["modelyard_jobs_oldest_seconds"]
+    assert found["modelyard_jobs_dead"] == found["modelyard_jobs_leases_expired"] == {(): 1.0}
+    assert (found["modelyard_workers"][("data",)], found["modelyard_workers"][("training",)]) == (1.0, 0.0)
     waiting = {streams.USAGE: 0.0, streams.CALLS: 1.0, streams.TOKENS: 0.0, streams.DEAD: 0.0}
     assert found["modelyard_stream_entries"] == {(stream,): count for stream, count in waiting.items()}
     assert found["modelyard_probe_ok"] == {("storage",): 0.0}
@@ -305,3 +323,15 @@ def test_the_scrape_is_for_the_scraper(
     answer = client.get("/metrics", headers={"Authorization": header})
     assert answer.status_code == status
     assert b"modelyard_" not in answer.content
+
+
+def test_what_the_operator_holds_back_is_told_with_the_reason(client: Client) -> None:
+    all_probed(timezone.now())
+    Queue.objects.update_or_create(
+        name="data", defaults={"drained_at": timezone.now(), "drained_because": "New disks come in."}
+    )
+    page = client.get("/status").content.decode()
+    assert "New jobs wait" in page
+    assert "New disks come in." in page
+    (told,) = client.get("/status.json").json()["drained_queues"]
+    assert (told["queue"], told["because"]) == ("data", "New disks come in.")

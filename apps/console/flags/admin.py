@@ -14,12 +14,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from apps.console.templatetags.console import ago
 from apps.console.tenants import links
 from apps.core import tenancy
 from apps.core.admin import ConsoleAdmin
-from apps.core.errors import DomainError
 from apps.core.formatting import ABSENT
+from apps.core.templatetags.console import ago
 from apps.organizations.flags import services
 from apps.organizations.flags.known import KNOWN
 from apps.organizations.models import FeatureFlag, FlagChoice, Organization
@@ -110,9 +109,3 @@ class FeatureFlagAdmin(ConsoleAdmin):
     def choose_one(self, request: HttpRequest, flag: Any, organization: Organization, is_on: bool | None) -> None:
         with tenancy.scope(organization.pk):
             self.attempt(request, flag, partial(services.choose_flag, flag.name, organization, is_on))
-
-    def attempt(self, request: HttpRequest, flag: Any, service: Any) -> None:
-        try:
-            service(by=self.operator(request))
-        except DomainError as error:
-            self.message_user(request, f"{flag}: {error.message}", messages.WARNING)

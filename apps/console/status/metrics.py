@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from apps.console.models import ProbeResult
 from apps.console.status import streams
 from apps.console.status.probes import client
+from apps.jobs import queues
 
 Families = Iterator[GaugeMetricFamily]
 
@@ -38,14 +39,27 @@ class InstallationCollector(Collector):
 
 
 def _jobs() -> Families:
-    jobs = GaugeMetricFamily("modelyard_jobs", "Jobs that are not finished.", labels=["queue", "status"])
+    jobs = GaugeMetricFamily("modelyard_jobs", "Jobs that are not finished.", labels=["queue", "state"])
     oldest = GaugeMetricFamily(
-        "modelyard_jobs_oldest_seconds", "Age of the oldest of them.", labels=["queue", "status"]
+        "modelyard_jobs_oldest_seconds", "Since when the first of them is in that state.", labels=["queue", "state"]
     )
-    for queue, status, count, age_s in _rows("console_unfinished_jobs"):
-        jobs.add_metric([queue, status], count)
-        oldest.add_metric([queue, status], age_s)
-    yield from (jobs, oldest)
+    for queue, state, count, age_s in _rows("console_queued_jobs"):
+        jobs.add_metric([queue, state], count)
+        if age_s is not None:
+            oldest.add_metric([queue, state], age_s)
+    ((dead_count, expired_count),) = _rows("console_job_alarms")
+    dead = GaugeMetricFamily("modelyard_jobs_dead", "Jobs in the dead set.", value=dead_count)
+    expired = GaugeMetricFamily(
+        "modelyard_jobs_leases_expired", "Running jobs whose lease is over.", value=expired_count
+    )
+    yield from (jobs, oldest, dead, expired, _workers())
+
+
+def _workers() -> GaugeMetricFamily:
+    workers = GaugeMetricFamily("modelyard_workers", "Living processes that serve a queue.", labels=["queue"])
+    for queue, count in queues.serving().items():
+        workers.add_metric([queue], count)
+    return workers
 
 
 def _replicas() -> Families:
@@ -79,7 +93,7 @@ def _probes() -> Families:
 
 def _rows(function: str) -> list[tuple]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {function}()")  # noqa: S608 - one of two names above
+        cursor.execute(f"SELECT * FROM {function}()")  # noqa: S608 - one of the names above
         return cursor.fetchall()
 
 

@@ -19,6 +19,7 @@ from apps.console.status import streams
 from apps.core import heartbeats, own_endpoints, storage
 from apps.core.errors import DomainError
 from apps.core.health import check_database
+from apps.jobs import queues
 
 HTTP_TIMEOUT_S = 5.0
 ECHO_TIMEOUT_S = 8
@@ -58,6 +59,7 @@ def probes() -> Mapping[str, Callable[[], Outcome]]:
         "redis": _redis,
         "storage": _storage,
         "jobs": _jobs,
+        "messages": _messages,
         "usage": _usage,
         "scaler": _scaler,
     }
@@ -111,6 +113,11 @@ def _storage() -> None:
 
 
 def _jobs() -> None:
+    if queues.unserved():
+        raise ProbeFailed("silent")
+
+
+def _messages() -> None:
     """A message to a worker and its answer. Workers that are alive and too busy to answer are told apart from none."""
     from apps.console.tasks import echo
 

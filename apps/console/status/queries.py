@@ -15,6 +15,8 @@ from apps.console.models import ProbeHour, ProbeResult
 from apps.console.status.components import BY_NAME, COMPONENTS, Component
 from apps.console.status.rounds import INTERVAL
 from apps.core.postgres.aggregates import Percentiles, TimeStep
+from apps.jobs import queues
+from apps.jobs.models import Queue
 
 STALE_AFTER = 4 * INTERVAL
 STEP = timedelta(minutes=30)
@@ -59,11 +61,15 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`state` is operational, degraded, failing (something essential is) or unknown."""
+    """`state` is operational, degraded, failing (something essential is) or unknown.
+
+    `drained` are the queues that the operator holds back.
+    """
 
     state: str
     checked_at: datetime | None
     components: Sequence[ComponentStatus]
+    drained: Sequence[Queue] = ()
 
 
 def overview(now: datetime) -> Overview:
@@ -82,7 +88,8 @@ def overview(now: datetime) -> Overview:
         for component in COMPONENTS
         if component.name in latest
     ]
-    return Overview(_overall(components), max((one.checked_at for one in components), default=None), components)
+    checked_at = max((one.checked_at for one in components), default=None)
+    return Overview(_overall(components), checked_at, components, queues.drained())
 
 
 def states(now: datetime) -> list[tuple[Component, str]]:

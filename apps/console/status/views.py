@@ -39,7 +39,10 @@ def status(request: Request) -> HttpResponse:
 def status_json(request: Request) -> HttpResponse:
     found = remembered()
     components = [_component(one) for one in found.components]
-    return JsonResponse({"status": found.state, "checked_at": found.checked_at, "components": components})
+    drained = [{"queue": one.name, "since": one.drained_at, "because": one.drained_because} for one in found.drained]
+    return JsonResponse(
+        {"status": found.state, "checked_at": found.checked_at, "components": components, "drained_queues": drained}
+    )
 
 
 def _component(one: ComponentStatus) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from apps.console.templatetags.console import ago
 from apps.console.tenants import figures, links, overview
 from apps.console.tenants.filters import QuestionFilter
 from apps.core.formatting import (
@@ -23,6 +22,7 @@ from apps.core.formatting import (
     format_duration,
     format_money,
 )
+from apps.core.templatetags.console import ago
 from apps.organizations.admin import OrganizationAdmin
 from apps.organizations.flags.lookup import decisions
 from apps.organizations.models import Organization
@@ -35,7 +35,7 @@ def _link(text: str, url: str) -> SafeString:
     return format_html('<a href="{}" class="text-link">{}</a>', url, text)
 
 
-def _linked(number: int, url: str) -> SafeString | str:
+def linked(number: int, url: str) -> SafeString | str:
     return _link(format_count(number), url) if number else ABSENT
 
 
@@ -90,7 +90,7 @@ class TenantAdmin(OrganizationAdmin):
 
     @admin.display(description="Members", ordering="member_count")
     def members(self, row: Any) -> SafeString | str:
-        return _linked(row.member_count, links.members(row))
+        return linked(row.member_count, links.members(row))
 
     @admin.display(description="Last active", ordering="last_active_at")
     def last_active(self, row: Any) -> SafeString | str:
@@ -114,15 +114,15 @@ class TenantAdmin(OrganizationAdmin):
 
     @admin.display(description="Failed calls", ordering="failed_call_count")
     def failed_calls(self, row: Any) -> SafeString | str:
-        return _linked(row.failed_call_count, links.failed_calls(timezone.now() - figures.DAY, row))
+        return linked(row.failed_call_count, links.failed_calls(timezone.now() - figures.DAY, row))
 
     @admin.display(description="Failed jobs", ordering="failed_job_count")
     def failed_jobs(self, row: Any) -> SafeString | str:
-        return _linked(row.failed_job_count, links.failed_jobs(timezone.now() - figures.DAY, row))
+        return linked(row.failed_job_count, links.failed_jobs(timezone.now() - figures.DAY, row))
 
     @admin.display(description="Failed webhooks", ordering="failed_delivery_count")
     def failed_webhooks(self, row: Any) -> SafeString | str:
-        return _linked(row.failed_delivery_count, links.failed_deliveries(timezone.now() - figures.DAY, row))
+        return linked(row.failed_delivery_count, links.failed_deliveries(timezone.now() - figures.DAY, row))
 
     @admin.display(description="Endpoints", ordering="failing_count")
     def endpoints(self, row: Any) -> SafeString | str:

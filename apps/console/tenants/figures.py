@@ -38,14 +38,14 @@ FAILED_CALL = 500
 PEOPLE = ("user", "token")
 
 
-def _of_tenant(model: type[Model], **conditions: Any) -> QuerySet[Any]:
+def of_tenant(model: type[Model], **conditions: Any) -> QuerySet[Any]:
     """The rows of the organization that the outer query is at."""
     rows: QuerySet[Any] = model.unscoped.filter(organization=OuterRef("pk"), **conditions)  # type: ignore[attr-defined]
     return rows.order_by()
 
 
-def _number(rows: QuerySet[Any]) -> Coalesce:
-    return Coalesce(Subquery(rows.values("organization").annotate(number=Count("pk")).values("number")), 0)
+def number(rows: QuerySet[Any]) -> Coalesce:
+    return Coalesce(Subquery(rows.values("organization").annotate(count=Count("pk")).values("count")), 0)
 
 
 def _newest(rows: QuerySet[Any], by: str, at: str) -> Subquery:
@@ -61,7 +61,7 @@ FAILING_ENDPOINTS = {"status__in": FAILING_ENDPOINT}
 
 def usage() -> Subquery:
     """Calls answered, training time, bytes and money of 30 days, from the sums of the ledger, in one pass."""
-    rows = _of_tenant(UsageSum, at__gte=Now() - MONTH).values("organization")
+    rows = of_tenant(UsageSum, at__gte=Now() - MONTH).values("organization")
     sums = JSONObject(
         calls=Sum("event_count", filter=Q(meter=Meter.PREDICTIONS)),
         training_ms=Sum("quantity", filter=Q(meter=Meter.TRAINING_MS)),
@@ -78,22 +78,22 @@ def by_usage(name: str) -> Coalesce:
 
 def last_activity() -> Combinable:
     """The last call, or the last thing that a member or a token did; the founding if there was nothing since."""
-    done = _of_tenant(AuditEntry, actor_kind__in=PEOPLE, operator_id=None)
-    called = _of_tenant(CallRecord)
+    done = of_tenant(AuditEntry, actor_kind__in=PEOPLE, operator_id=None)
+    called = of_tenant(CallRecord)
     return Greatest("created_at", _newest(done, "id", "created_at"), _newest(called, "occurred_at", "occurred_at"))
 
 
 def with_figures(organizations: QuerySet[Any]) -> QuerySet[Any]:
     """Each organization with its state, health and spend."""
     return organizations.annotate(
-        member_count=_number(_of_tenant(Membership)),
+        member_count=number(of_tenant(Membership)),
         last_active_at=last_activity(),
         usage=usage(),
-        failed_call_count=_number(_of_tenant(CallRecord, **FAILED_CALLS)),
-        failed_job_count=_number(_of_tenant(Job, **FAILED_JOBS)),
-        failed_delivery_count=_number(_of_tenant(Delivery, **FAILED_DELIVERIES)),
-        ready_count=_number(_of_tenant(Deployment, status=DeploymentStatus.READY)),
-        failing_count=_number(_of_tenant(Deployment, **FAILING_ENDPOINTS)),
+        failed_call_count=number(of_tenant(CallRecord, **FAILED_CALLS)),
+        failed_job_count=number(of_tenant(Job, **FAILED_JOBS)),
+        failed_delivery_count=number(of_tenant(Delivery, **FAILED_DELIVERIES)),
+        ready_count=number(of_tenant(Deployment, status=DeploymentStatus.READY)),
+        failing_count=number(of_tenant(Deployment, **FAILING_ENDPOINTS)),
     )
 
 

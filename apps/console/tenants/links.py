@@ -12,6 +12,8 @@ from django.urls import reverse
 from apps.console.tenants import figures
 from apps.core.postgres.aggregates import EPOCH
 from apps.deployments.models import Deployment
+from apps.jobs.admin import DEAD, STUCK
+from apps.jobs.enums import ACTIVE
 from apps.jobs.models import Job
 from apps.logs.models import CallRecord
 from apps.notifications.models import Delivery
@@ -55,6 +57,19 @@ def failed_calls(since: datetime, organization: Organization | None = None) -> s
 
 def failed_jobs(since: datetime, organization: Organization | None = None) -> str:
     return rows(Job, organization, status__in=",".join(figures.FAILED_JOB), finished_at__gte=since.isoformat())
+
+
+def queue(name: str) -> str:
+    """What runs or waits in a queue."""
+    return rows(Job, queue__exact=name, status__in=",".join(ACTIVE))
+
+
+def dead_jobs(organization: Organization | None = None) -> str:
+    return rows(Job, organization, question=DEAD)
+
+
+def stuck_jobs() -> str:
+    return rows(Job, question=STUCK)
 
 
 def failed_deliveries(since: datetime, organization: Organization | None = None) -> str:

@@ -13,6 +13,7 @@ from apps.organizations.flags.known import KNOWN
 from apps.organizations.models import FeatureFlag, FlagChoice, Organization
 from apps.organizations.services.trail import tell
 
+
 def declare_flags(using: str = "default") -> None:
     """Write down the features that the code knows. What an operator set stays; descriptions follow the code."""
     rows = [

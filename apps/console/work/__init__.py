@@ -1,0 +1,1 @@
+"""Work across organizations as the operator sees it: queues, workers, and how much of both each organization has."""

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from apps.organizations.models import Organization
+
+
+class OrganizationLoad(Organization):
+    """An organization as somebody who shares the workers with others."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "organization's load"
+        verbose_name_plural = "load by organization"
