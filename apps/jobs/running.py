@@ -28,6 +28,7 @@ from apps.jobs.services import Failure
 log = structlog.get_logger(__name__)
 
 MIN_SECONDS_BETWEEN_WRITES = 0.25
+LONG_S = 1.0
 INTERRUPTED = "Its worker was stopped; another one begins it anew"
 FORCED = "It did not stop when it was asked to, so its process was ended"
 
@@ -160,7 +161,7 @@ def execute(
                 keeper.release(running)
             else:
                 announcements.flush()
-            log.info("attempt_ended", kind=claim.kind, duration_ms=round((time.monotonic() - running.started) * 1000))
+            _log_end(running)
 
 
 def _run(running: RunningJob, taker: Taker | None, goes_on: Callable[[], bool]) -> Claim | None:
@@ -204,6 +205,13 @@ def _refusal(running: RunningJob) -> Exception:
     except (LeaseLost, JobCancelled) as error:
         return error
     return LeaseLost()
+
+
+def _log_end(running: RunningJob) -> None:
+    """The history tells of every attempt; the log does of those that took a while."""
+    seconds = time.monotonic() - running.started
+    write = log.info if seconds >= LONG_S else log.debug
+    write("attempt_ended", kind=running.kind, duration_ms=round(seconds * 1000))
 
 
 def _log_unexpected(error: Exception, kind: str) -> None:

@@ -39,6 +39,7 @@ def test_one_id_leads_from_the_call_to_the_worker(
     job = Job.objects.get(pk=answer.json()["job"])
     assert job.request_id == ID
     caplog.clear()
+    caplog.set_level("DEBUG", logger="apps.jobs.running")
     run_all("data")
     events = told(caplog)
     assert [event["event"] for event in events] == ["attempt_ended"]
