@@ -40,8 +40,8 @@ class Held:
         if self.running.stop is None or isinstance(why, LeaseLost):
             self.running.stop = why
 
-    def outstays(self) -> bool:
-        return self.asked_at is not None and time.monotonic() - self.asked_at > settings.JOB_STOP_GRACE_SECONDS
+    def outstays(self, grace_s: float) -> bool:
+        return self.asked_at is not None and time.monotonic() - self.asked_at > grace_s
 
 
 class Keeper(threading.Thread):
@@ -63,8 +63,14 @@ class Keeper(threading.Thread):
         with self._lock:
             self._held.pop(running.id, None)
 
+    def is_busy(self) -> bool:
+        return bool(self._held)
+
     def interrupt(self) -> None:
-        """The process is being stopped: jobs that do not end by themselves are given back after the grace."""
+        """The process is being stopped: jobs that do not end by themselves are given back after the grace.
+
+        Called by a signal's handler, so it takes no lock.
+        """
         self._interrupted_at = time.monotonic()
 
     def end(self) -> None:
@@ -77,9 +83,9 @@ class Keeper(threading.Thread):
         next_beat = 0.0
         while not self._ends.is_set():
             if time.monotonic() >= next_beat:
-                next_beat = time.monotonic() + settings.JOB_HEARTBEAT_SECONDS
+                next_beat = time.monotonic() + self._pause()
                 self.beat()
-            announcements.waiting.wait(min(next_beat - time.monotonic(), self._pause()))
+            announcements.waiting.wait(next_beat - time.monotonic())
             if announcements.waiting.is_set():
                 self._ends.wait(TELL_SECONDS)
                 announcements.flush()
@@ -96,9 +102,15 @@ class Keeper(threading.Thread):
         self._sign(len(held))
         self._keep_leases(held)
         self._ask(held)
-        for one in held.values():
-            if one.outstays() and one.running.id in self._held:
-                self._stop_by_force(one)
+        outstaying = [one for one in held.values() if one.outstays(self._grace_s()) and one.running.id in self._held]
+        if outstaying and all([self._end_by_force(one.running) for one in outstaying]):
+            announcements.flush()
+            self._force()
+
+    def _grace_s(self) -> float:
+        """How long a handler may go on that was asked to stop. Whoever stops the process does not wait for long."""
+        is_interrupted = self._interrupted_at is not None
+        return settings.JOB_SHUTDOWN_GRACE_SECONDS if is_interrupted else settings.JOB_STOP_GRACE_SECONDS
 
     def _keep_leases(self, held: dict[UUID, Held]) -> None:
         if not held:
@@ -128,10 +140,17 @@ class Keeper(threading.Thread):
             elif is_interrupted:
                 one.ask(JobInterrupted())
 
-    def _stop_by_force(self, one: Held) -> None:
-        running = one.running
+    def _end_by_force(self, running: RunningJob) -> bool:
+        """Write down the end of a job whose handler does not leave it; False when the database is away."""
         log.error("stopped_by_force", kind=running.kind, job=str(running.id), why=type(running.stop).__name__)
-        with tenancy.scope(running.claim.organization_id):
-            running.end_by(running.stop or LeaseLost(), is_forced=True)
-        announcements.flush()
-        self._force()
+        try:
+            with tenancy.scope(running.claim.organization_id):
+                running.end_by(running.stop or LeaseLost(), is_forced=True)
+        except (DatabaseError, InterfaceError):
+            connections.close_all()
+            return False
+        # Nobody may be kept from ending a process by what hears of the job's end.
+        except Exception:
+            log.exception("end_not_written", job=str(running.id))
+        self.release(running)
+        return True

@@ -43,6 +43,12 @@ def leave_effect(job: RunningJob, **dimensions: Any) -> None:
     )
 
 
+def seconds_of(job: RunningJob) -> float:
+    """What the first attempt takes, and what a later one does, if that is told."""
+    first = job.input["seconds"]
+    return float(first if job.attempt == 1 else job.input.get("then", first))
+
+
 def finish(job: RunningJob) -> None:
     with job.commit() as result:
         leave_effect(job)
@@ -56,9 +62,8 @@ def plain(job: RunningJob) -> dict[str, Any]:
 
 @kind("drill.sleep", is_open=True, backoff=SOON)
 def sleep(job: RunningJob) -> None:
-    """Take `seconds`, a later attempt `then` if that is told, and stop when asked to."""
-    seconds = job.input["seconds"] if job.attempt == 1 else job.input.get("then", job.input["seconds"])
-    end = time.monotonic() + seconds
+    """Take `seconds` and stop when asked to."""
+    end = time.monotonic() + seconds_of(job)
     while time.monotonic() < end:
         job.progress(0.5, "asleep")
         time.sleep(STEP_S)
@@ -68,7 +73,7 @@ def sleep(job: RunningJob) -> None:
 @kind("drill.deaf", is_open=True, backoff=SOON)
 def deaf(job: RunningJob) -> None:
     """Take `seconds`, whatever anybody asks."""
-    time.sleep(job.input["seconds"])
+    time.sleep(seconds_of(job))
     finish(job)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 import redis
@@ -38,7 +39,8 @@ class Child:
             redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1), "runner"
         )
         self._parent = os.getppid()
-        self._is_stopping = threading.Event()
+        # A flag, because a signal's handler must take no lock that the code it interrupts may hold.
+        self._is_stopping = False
         self._is_waiting = False
 
     def serve(self) -> None:
@@ -56,7 +58,7 @@ class Child:
         dispatch.sign_off(self.name)
 
     def goes_on(self) -> bool:
-        return not self._is_stopping.is_set()
+        return not self._is_stopping
 
     def _work(self) -> None:
         taker = Taker(self.role.queues, self.name, only_idle=self.role.is_spare)
@@ -70,7 +72,7 @@ class Child:
             except (DatabaseError, InterfaceError) as error:
                 log.warning("database_away", error=str(error))
                 connections.close_all()
-                self._is_stopping.wait(LONGEST_WAIT_S)
+                time.sleep(LONGEST_WAIT_S)
 
     def _run(self, claim: Claim, taker: Taker) -> Claim | None:
         following = running.execute(claim, keeper=self.keeper, taker=taker, goes_on=self.goes_on)
@@ -79,17 +81,14 @@ class Child:
         return taker.claim()
 
     def _wait(self, bell: Bell) -> None:
-        # Others are woken for the same work; the spare one looks by itself.
-        is_rung = not self.role.is_spare and self._hear(bell)
-        if not is_rung:
-            self._is_stopping.wait(LONGEST_WAIT_S / 2)
-
-    def _hear(self, bell: Bell) -> bool:
+        """Until there may be work, or the process shall stop."""
         self._is_waiting = True
         try:
-            return self.goes_on() and bell.wait()
+            # Others are woken for the same work; the spare one looks by itself.
+            if self.goes_on() and (self.role.is_spare or not bell.wait()):
+                time.sleep(LONGEST_WAIT_S / 2)
         except Stopped:
-            return True
+            pass
         finally:
             self._is_waiting = False
 
@@ -100,7 +99,7 @@ class Child:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
     def _stop(self, number: int, frame: Any) -> None:
-        self._is_stopping.set()
+        self._is_stopping = True
         self.keeper.interrupt()
         if self._is_waiting and self.role.threads == 1:
             raise Stopped
@@ -117,8 +116,8 @@ class Child:
             connections.close_all()
 
     def _leave_by_force(self) -> None:
-        """End the process. Where it runs several jobs, only the slot is lost until its handler ends."""
-        if self.role.threads == 1:
+        """End the process. Where it runs several jobs and shall go on, only the slot is lost until its handler ends."""
+        if self.role.threads == 1 or self._is_stopping and not self.keeper.is_busy():
             os._exit(STOPPED_BY_FORCE)
 
 

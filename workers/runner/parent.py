@@ -134,7 +134,7 @@ class Parent:
     def _wait_for_all(self) -> None:
         """Children give their jobs back after the grace; whoever does not end then is ended."""
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + settings.JOB_SHUTDOWN_GRACE_SECONDS + settings.JOB_STOP_GRACE_SECONDS + SLACK_S
+        deadline = time.monotonic() + 2 * settings.JOB_SHUTDOWN_GRACE_SECONDS + SLACK_S
         while any(child.is_running() for child in self._children):
             if time.monotonic() > deadline:
                 self._signal(signal.SIGKILL)

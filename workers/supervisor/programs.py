@@ -17,7 +17,7 @@ PYTHON = sys.executable
 # Training takes minutes of a processor, and errands wait for other jobs; quick work does not wait behind either.
 QUICK, SLOW, ERRANDS = "default,data,llm", "training", "errands"
 # Running jobs are given back after a moment, which the supervisor waits for.
-RUNNER_GRACE_S = 8.0
+RUNNER_GRACE_S = 10.0
 # Nothing stands in front of it, so a forwarded address would be whatever the client claims.
 WEB = [
     *("-m", "uvicorn", "config.asgi:application", "--lifespan", "on", "--no-proxy-headers"),
