@@ -40,6 +40,16 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
     ("post", "/api/v1/deployments/"): lambda rows: {"name": "new", "model_version": str(rows["model_version_id"].pk)},
     ("patch", "/api/v1/deployments/{id}/"): lambda rows: {"replica_count": 2},
     ("post", "/api/v1/invitations/"): lambda rows: {"email": "new@example.test", "role": "analyst"},
+    ("post", "/api/v1/jobs/claim/"): lambda rows: {"kinds": ["nightly"], "worker": "machine"},
+    ("post", "/api/v1/jobs/start/"): lambda rows: {"kind": "nightly", "worker": "machine"},
+    ("post", "/api/v1/jobs/{id}/heartbeat/"): lambda rows: {"attempt": 1},
+    ("post", "/api/v1/jobs/{id}/log/"): lambda rows: {"attempt": 1, "lines": [{"text": "new"}]},
+    ("post", "/api/v1/jobs/{id}/complete/"): lambda rows: {"attempt": 1},
+    ("post", "/api/v1/jobs/{id}/fail/"): lambda rows: {"attempt": 1, "message": "new"},
+    ("post", "/api/v1/jobs/{id}/release/"): lambda rows: {"attempt": 1},
+    ("post", "/api/v1/jobs/"): lambda rows: {"kind": "new"},
+    ("post", "/api/v1/jobs/discard-dead/"): lambda rows: {"kind": "new"},
+    ("post", "/api/v1/jobs/retry-dead/"): lambda rows: {"kind": "new"},
     ("patch", "/api/v1/members/{id}/"): lambda rows: {"role": "developer"},
     ("patch", "/api/v1/models/{id}/"): lambda rows: {"description": "new"},
     ("patch", "/api/v1/notification-preferences/"): lambda rows: {
@@ -64,6 +74,9 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
         "target": "species",
     },
 }
+
+# These answer with numbers, because they are about many rows.
+OF_MANY = {("post", "/api/v1/jobs/discard-dead/"), ("post", "/api/v1/jobs/retry-dead/")}
 
 
 @pytest.fixture
@@ -160,4 +173,4 @@ def test_what_is_only_read_is_never_written(rows: Rows, acme: Any, api_owner: An
                 assert written == [], (method, path)
                 assert row._meta.model is Organization or row.organization_id == acme.pk
             tried.add((method, path))
-    assert tried >= VALID.keys()
+    assert tried >= VALID.keys() - OF_MANY

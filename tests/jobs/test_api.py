@@ -146,6 +146,8 @@ def test_a_log_is_followed_from_the_last_line_that_was_seen(api_viewer: Any, in_
     assert [line["text"] for line in newer] == ["line 4", "line 3"]
     assert api_viewer.get(f"{log}?after={lines[4].pk}").json()["results"] == []
     assert api_viewer.get(f"{log}?after=the-last").status_code == 422
+    other = JobLogLine.objects.create(job=a_job(), attempt=1, text="another job's")
+    assert api_viewer.get(f"{log}?after={other.pk}").status_code == 404
 
 
 def test_s1_nobody_elses_jobs_are_listed(api_outsider: Any, acme: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -93,7 +94,7 @@ class JobApi(OutsideWorkApi):
         form.is_valid(raise_exception=True)
         lines = self.get_object().log_lines.all()
         if after := form.validated_data.get("after"):
-            lines = lines.filter(pk__gt=after)
+            lines = lines.filter(pk__gt=get_object_or_404(lines, pk=after).pk)
         return self.get_paginated_response(
             serializers.JobLogLineSerializer(self.paginate_queryset(lines), many=True).data
         )
