@@ -168,7 +168,7 @@ class HeldCalls:
         began = time.monotonic()
         body = await _whole(receive)
         answer = await self._ask(scope, body)
-        if answer.seconds and not self._listener().is_full(answer.channels):
+        if answer.seconds and not _declines(scope) and not self._listener().is_full(answer.channels):
             answer = await self._wait(scope, body, receive, answer, began + answer.seconds)
         for message in answer.messages:
             await send(message)
@@ -211,6 +211,11 @@ class Answer:
             kept = [(name, value) for name, value in message["headers"] if name.lower() not in ours]
             message = {**message, "headers": kept}
         self.messages.append(message)
+
+
+def _declines(scope: Scope) -> bool:
+    """Whether the caller does not want to wait after all (RFC 7240), such as one that repeats a request."""
+    return (b"prefer", b"wait=0") in scope["headers"]
 
 
 async def _rings(waiting: Waiting, gone: asyncio.Task[None], seconds: float) -> bool:

@@ -43,6 +43,10 @@ AREA_OF_PATH = {
     "webhooks": "webhooks",
     "webhook-deliveries": "webhooks",
 }
+OUTSIDE_WORK = (
+    *("claim", "start", "{id}/heartbeat", "{id}/log", "{id}/complete"),
+    *("{id}/fail", "{id}/release"),
+)
 OTHER_SCOPES = {
     "post /api/v1/organization/transfer/": "organization.transfer",
     "post /api/v1/organization/leave/": "organization.leave",
@@ -52,6 +56,7 @@ OTHER_SCOPES = {
     "get /api/v1/organization/exports/{id}/file/": "organization.export",
     "post /api/v1/organization/deletion/": "organization.delete",
     "delete /api/v1/organization/deletion/": "organization.delete",
+    **{f"post /api/v1/jobs/{what}/": "jobs.work" for what in OUTSIDE_WORK},
 }
 MINE = "/api/v1/organizations/"
 DOORS = [(path, method) for path, method, _ in OPERATIONS]

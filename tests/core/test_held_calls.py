@@ -43,11 +43,11 @@ class Shelf:
 class Caller:
     """Somebody who calls, and may hang up."""
 
-    def __init__(self, calls: HeldCalls, body: bytes = b"{}") -> None:
+    def __init__(self, calls: HeldCalls, body: bytes = b"{}", headers: Any = ()) -> None:
         self._messages = [{"type": "http.request", "body": body, "more_body": False}]
         self._has_hung_up = asyncio.Event()
         self.sent: list[Any] = []
-        scope = {"type": "http", "method": "POST", "path": PATH}
+        scope = {"type": "http", "method": "POST", "path": PATH, "headers": list(headers)}
         self.task = asyncio.create_task(calls(scope, self._receive, self._send))
 
     async def _receive(self) -> Any:
@@ -207,3 +207,8 @@ async def test_more_than_can_be_held_are_answered_at_once(shelf: Shelf, monkeypa
     for caller in held:
         caller.hang_up()
         await caller.task
+
+
+async def test_a_caller_who_does_not_want_to_wait_is_answered_at_once(shelf: Shelf) -> None:
+    caller = Caller(calls_of(shelf), headers=[(b"prefer", b"wait=0")])
+    assert await caller.answer() == (204, b"")

@@ -446,14 +446,16 @@ class Client:
         key: str | None = None,
         patience_s: float | None = None,
         answer_s: float = ANSWER_S,
+        prefer: str | None = None,
     ) -> Any:
         """The answer's JSON, or None where there is none. Raises `ApiError`, `Unreachable`."""
+        headers = {name: value for name, value in (("Idempotency-Key", key), ("Prefer", prefer)) if value is not None}
         until = time.monotonic() + (self._patience_s if patience_s is None else patience_s)
         pauses = _pauses()
         while True:
             pause_s = next(pauses)
             try:
-                return self._send_once(method, path, body, key, answer_s)
+                return self._send_once(method, path, body, headers, answer_s)
             except _Passing as passing:
                 pause_s, reason = max(pause_s, passing.retry_after_s), str(passing)
             except (OSError, http.client.HTTPException) as problem:
@@ -463,9 +465,10 @@ class Client:
             time.sleep(pause_s)
 
     def _send_once(
-        self, method: str, path: str, body: Mapping[str, Any] | None, key: str | None, answer_s: float
+        self, method: str, path: str, body: Mapping[str, Any] | None, more: Mapping[str, str], answer_s: float
     ) -> Any:
         headers = {
+            **more,
             "Authorization": f"Bearer {self._token}",
             "Accept": "application/json",
             "User-Agent": f"modelyard-python/{__version__}",
@@ -474,8 +477,6 @@ class Client:
         if body is not None:
             content = _json(body)
             headers["Content-Type"] = "application/json"
-        if key is not None:
-            headers["Idempotency-Key"] = key
         request = urllib.request.Request(self.url + path, content, headers, method=method)  # noqa: S310 - see __init__
         try:
             with self._opener.open(request, timeout=answer_s) as answer:
@@ -514,15 +515,28 @@ class _Worker:
             self._leavable(lambda: time.sleep(1))
 
     def _claim(self) -> Any:
-        body = {"kinds": sorted(self._handlers), "worker": self._name, "lease_s": self._lease_s, "wait_s": POLL_S}
-        send = self._client._send
+        key = _new_key()
         try:
-            return self._leavable(
-                lambda: send("POST", "/api/v1/jobs/claim/", body, key=_new_key(), answer_s=POLL_S + ANSWER_S)
-            )
+            return self._leavable(lambda: self._ask(key, answer_s=POLL_S + ANSWER_S))
         except Unreachable as problem:
             _log.warning("%s", problem)
             return None
+        except _Stopped:
+            self._give_back(key)
+            raise
+
+    def _ask(self, key: str, **how: Any) -> Any:
+        body = {"kinds": sorted(self._handlers), "worker": self._name, "lease_s": self._lease_s, "wait_s": POLL_S}
+        return self._client._send("POST", "/api/v1/jobs/claim/", body, key=key, **how)
+
+    def _give_back(self, key: str) -> None:
+        """The server may have given us a job at the moment in which we left: its answer is kept under the key."""
+        briefly = {"patience_s": 5.0, "answer_s": 5.0}
+        try:
+            if data := self._ask(key, prefer="wait=0", **briefly):
+                RunningJob(self._client, data)._tell("release", {}, **briefly)
+        except (ApiError, Unreachable, LeaseLost) as problem:
+            _log.warning("%s", problem)
 
     def _do(self, job: RunningJob) -> None:
         try:
