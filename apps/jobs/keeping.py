@@ -103,7 +103,8 @@ class Keeper(threading.Thread):
         self._keep_leases(held)
         self._ask(held)
         outstaying = [one for one in held.values() if one.outstays(self._grace_s()) and one.running.id in self._held]
-        if outstaying and all([self._end_by_force(one.running) for one in outstaying]):
+        are_ended = [self._end_by_force(one.running) for one in outstaying]
+        if are_ended and all(are_ended):
             announcements.flush()
             self._force()
 

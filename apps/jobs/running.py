@@ -7,12 +7,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from apps.core import live, tenancy
 from apps.core.errors import DomainError
@@ -25,10 +26,13 @@ from apps.jobs.keeping import Keeper
 from apps.jobs.models import Job, JobLogLine
 from apps.jobs.services import Failure
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 MIN_SECONDS_BETWEEN_WRITES = 0.25
 LONG_S = 1.0
+AWAY_S = 0.2
 INTERRUPTED = "Its worker was stopped; another one begins it anew"
 FORCED = "It did not stop when it was asked to, so its process was ended"
 
@@ -70,13 +74,18 @@ class RunningJob:
         if now - self._last_write < MIN_SECONDS_BETWEEN_WRITES and step == self._last_step:
             return
         self._last_write, self._last_step = now, step
-        if not services.write_progress(self.id, self.attempt, min(max(share, 0.0), 1.0), step):
+        share = min(max(share, 0.0), 1.0)
+        if not self.persist(lambda: services.write_progress(self.id, self.attempt, share, step)):
             raise LeaseLost
 
     def log(self, text: str, level: str = "info", **fields: Any) -> None:
         self.check()
         line = text.replace("\x00", "")[:10_000]
-        JobLogLine.objects.create(job_id=self.id, attempt=self.attempt, level=level, text=line, fields=fields)
+        self.persist(
+            lambda: JobLogLine.objects.create(
+                job_id=self.id, attempt=self.attempt, level=level, text=line, fields=fields
+            )
+        )
         live.publish(f"job:{self.id}")
 
     @contextmanager
@@ -86,12 +95,30 @@ class RunningJob:
         Yields the dict that becomes the job's result.
         """
         self.check()
+        # The handler may have computed for an hour, and the connection may be gone since.
+        self.persist(_reach_the_database)
         result: dict[str, Any] = {}
         with transaction.atomic():
             job = self.fenced()
             yield result
             services.succeed(job, result)
         self.is_committed = True
+
+    def persist(self, write: Callable[[], T]) -> T:
+        """Write; while the database is away, again and again for as long as the job may still be ours.
+
+        Inside of a transaction nothing can be repeated.
+        """
+        until = time.monotonic() + settings.JOB_LEASE_SECONDS
+        while True:
+            try:
+                return write()
+            except (OperationalError, InterfaceError):
+                is_over = isinstance(self.stop, LeaseLost) or time.monotonic() > until
+                if connection.in_atomic_block or is_over:
+                    raise
+                connection.close()
+                time.sleep(AWAY_S)
 
     def fenced(self) -> Job:
         """The job's row, locked, if this attempt still owns it."""
@@ -105,6 +132,11 @@ class RunningJob:
     def _owned(self) -> Job | None:
         rows = Job.objects.select_for_update()
         return rows.filter(pk=self.id, attempt=self.attempt, status=Status.RUNNING).first()
+
+    def succeed(self, result: dict[str, Any] | None) -> None:
+        """Write the success of a handler that left it to us."""
+        with transaction.atomic():
+            services.succeed(self.fenced(), result)
 
     def end(self, write: Callable[..., Job], *args: Any, **kwargs: Any) -> None:
         """Write the end of this attempt, unless it is no longer ours to write."""
@@ -129,6 +161,11 @@ class RunningJob:
             case _:
                 after = timedelta(seconds=kinds.get(self.kind).backoff.delay_s(self.attempt))
                 self.end(services.retry_later, failure_of(error), after=after)
+
+
+def _reach_the_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def failure_of(error: Exception) -> Failure:
@@ -173,13 +210,12 @@ def _run(running: RunningJob, taker: Taker | None, goes_on: Callable[[], bool]) 
             if running.is_committed:
                 return None
             if not taker or kinds.receivers_of_end(claim.kind):
-                with transaction.atomic():
-                    services.succeed(running.fenced(), result)
+                running.persist(lambda: running.succeed(result))
                 return None
         # Whatever a handler raises is the end of its attempt and not of the worker.
         except Exception as error:  # noqa: BLE001
             _log_unexpected(error, claim.kind)
-            running.end_by(error)
+            running.persist(partial(running.end_by, error))
             return None
     return _succeed_and_go_on(running, result, taker, goes_on)
 
@@ -187,7 +223,7 @@ def _run(running: RunningJob, taker: Taker | None, goes_on: Callable[[], bool]) 
 def _succeed_and_go_on(
     running: RunningJob, result: dict[str, Any] | None, taker: Taker, goes_on: Callable[[], bool]
 ) -> Claim | None:
-    done = taker.succeed_and_claim(running.claim, result, go_on=goes_on())
+    done = running.persist(lambda: taker.succeed_and_claim(running.claim, result, go_on=goes_on()))
     if done is None:
         with tenancy.scope(running.claim.organization_id):
             running.end_by(_refusal(running))

@@ -34,7 +34,10 @@ def _count(step: Callable[[], int]) -> int:
     except (DatabaseError, InterfaceError) as error:
         log.warning("sweep_failed", step=step.__name__, error=str(error))
         connections.close_all()
-        return 0
+    # Nobody would sweep any more if a round could end the sweeper.
+    except Exception:
+        log.exception("sweep_failed", step=step.__name__)
+    return 0
 
 
 def return_lost() -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from apps.core import live, tenancy
@@ -17,6 +18,8 @@ from apps.jobs.enums import END_EVENTS, FINISHED, Status
 from apps.jobs.models import Job
 from apps.notifications import services as notifications
 from apps.usage.enums import Meter
+
+log = structlog.get_logger(__name__)
 
 BATCH = 500
 
@@ -37,7 +40,18 @@ ON CONFLICT DO NOTHING
 
 def tell() -> int:
     """Tell of the ends that nobody was told of. Safe to run in several processes at once. Returns how many."""
-    return sum(_tell_of(organization_id) for organization_id in dispatch.untold())
+    return sum(_try_to_tell(organization_id) for organization_id in dispatch.untold())
+
+
+def _try_to_tell(organization_id: UUID) -> int:
+    try:
+        return _tell_of(organization_id)
+    except (OperationalError, InterfaceError):
+        raise
+    # What cannot be told to one organization must not keep the others from hearing of theirs.
+    except Exception:
+        log.exception("ends_not_told", organization=str(organization_id))
+        return 0
 
 
 def _tell_of(organization_id: UUID) -> int:

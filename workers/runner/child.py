@@ -117,7 +117,7 @@ class Child:
 
     def _leave_by_force(self) -> None:
         """End the process. Where it runs several jobs and shall go on, only the slot is lost until its handler ends."""
-        if self.role.threads == 1 or self._is_stopping and not self.keeper.is_busy():
+        if self.role.threads == 1 or (self._is_stopping and not self.keeper.is_busy()):
             os._exit(STOPPED_BY_FORCE)
 
 

@@ -1,0 +1,107 @@
+"""What a job and the sweeper do while something of theirs fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from apps.core import tenancy
+from apps.core.actors import Actor
+from apps.jobs import dispatch, kinds, services, sweeping, telling
+from apps.jobs.models import Job, JobLogLine
+from apps.jobs.running import RunningJob
+from tests.working import run_next
+
+KIND = "test.faults"
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_kind() -> Iterator[None]:
+    yield
+    kinds._kinds.pop(KIND, None)
+
+
+def lose_the_connection() -> None:
+    """As when PostgreSQL is restarted."""
+    with pytest.raises(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def submit(actor: Actor) -> Job:
+    return services.submit_job(KIND, {}, by=actor, label="a job")
+
+
+def ended(job: Job) -> tuple[str, int]:
+    job.refresh_from_db()
+    return job.status, job.attempt
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("wanted", ["progress", "log", "commit", "return", "raise"])
+def test_p2_an_attempt_outlives_the_loss_of_its_connection(in_acme: Any, actor: Actor, wanted: str) -> None:
+    @kinds.kind(KIND, final=(ValueError,))
+    def handler(job: RunningJob) -> None:
+        lose_the_connection()
+        match wanted:
+            case "progress":
+                job.progress(0.5, "still here")
+            case "log":
+                job.log("still here")
+            case "commit":
+                with job.commit() as result:
+                    result["written"] = True
+            case "raise":
+                raise ValueError("its own failure")
+
+    job = submit(actor)
+    run_next()
+    assert ended(job) == ("failed" if wanted == "raise" else "succeeded", 1)
+    assert JobLogLine.objects.count() == (wanted == "log")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_gives_up_when_the_database_stays_away(in_acme: Any, actor: Actor, settings: Any) -> None:
+    settings.JOB_LEASE_SECONDS = 1
+    tries = []
+
+    def away() -> None:
+        tries.append(1)
+        raise OperationalError("away")
+
+    kinds.kind(KIND)(lambda running: running.persist(away))
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.error_class) == ("retrying", "OperationalError")
+    assert len(tries) > 1
+
+
+@pytest.mark.django_db
+def test_one_organization_that_cannot_be_told_does_not_keep_the_others(
+    acme: Any, globex: Any, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    for organization in (acme, globex):
+        with tenancy.scope(organization.pk):
+            jobs.append(services.cancel_job(submit(actor), by=actor))
+    tell_of = telling._tell_of
+
+    def fail_for_one(organization_id: Any) -> int:
+        if organization_id == min(acme.pk, globex.pk):
+            raise RuntimeError("whoever hears of it fails")
+        return tell_of(organization_id)
+
+    monkeypatch.setattr(telling, "_tell_of", fail_for_one)
+    assert sweeping.sweep()["tell"] == 1
+
+
+@pytest.mark.django_db
+def test_a_step_that_fails_does_not_end_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[str]:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(dispatch, "promote", fail)
+    assert sweeping.sweep()["promote"] == 0
