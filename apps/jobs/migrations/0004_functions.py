@@ -77,7 +77,7 @@ BEGIN
         END IF;
 
         SELECT (limits ->> plan)::integer INTO allowed FROM organizations_organization
-        WHERE id = candidate AND deletion_requested_at IS NULL;
+        WHERE id = candidate AND deletion_requested_at IS NULL AND suspended_at IS NULL;
         CONTINUE WHEN allowed IS NULL OR only_idle AND EXISTS (
             SELECT FROM jobs_job
             WHERE organization_id = candidate AND queue = ANY (open_queues) AND status = 'running'
