@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models, transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce, Least, Now
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Least, Now
 
 from apps.audit import services as audit
 from apps.core import live
@@ -165,7 +165,7 @@ AFRESH: dict[str, Any] = {
     "step": "",
     **dict.fromkeys(["worker", "error_code", "error_class", "error_message", "traceback"], ""),
     **dict.fromkeys(["finished_at", "cancel_requested_at", "started_at", "told_at", "discarded_at"]),
-    **dict.fromkeys(["doomed_by_id", "ready_at"]),
+    "doomed_by_id": None,
     "run_at": Now(),
 }
 
@@ -174,13 +174,15 @@ def _put_to_the_beginning(ids: list[UUID], reason: str) -> None:
     """They wait for what they need that has not succeeded, whatever became of it meanwhile."""
     rows = Job.objects.filter(pk__in=ids)
     unmet = JobDependency.objects.filter(job=OuterRef("pk")).exclude(needs__status=Status.SUCCEEDED)
-    waits_for = Coalesce(Subquery(unmet.order_by().values("job").annotate(number=Count("pk")).values("number")), 0)
+    number = unmet.order_by().values("job").annotate(number=Count("pk")).values("number")
+    ready, waiting = rows.filter(~Exists(unmet)), rows.filter(Exists(unmet))
+    bells = {doorbell.bell_of(current_tenant_id(), *one) for one in ready.values_list("queue", "kind").distinct()}
     for kind in rows.values_list("kind", flat=True).distinct():
         attempts = F("attempt") + Least(F("max_attempts"), kinds.get(kind).max_attempts)
-        rows.filter(kind=kind).update(**AFRESH, reason=reason, waits_for=waits_for, max_attempts=attempts)
-    rows.filter(waits_for=0).update(ready_at=Now())
-    ready = rows.filter(waits_for=0).values_list("queue", "kind").distinct()
-    doorbell.ring_on_commit(*(doorbell.bell_of(current_tenant_id(), queue, kind) for queue, kind in ready))
+        afresh = {**AFRESH, "reason": reason, "max_attempts": attempts}
+        ready.filter(kind=kind).update(**afresh, waits_for=0, ready_at=Now())
+        waiting.filter(kind=kind).update(**afresh, waits_for=Subquery(number), ready_at=None)
+    doorbell.ring_on_commit(*bells)
     live.publish("jobs", *(f"job:{one}" for one in ids))
 
 
