@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.drills.ground import Ground
+import psycopg
+
+from tests.drills.ground import PATIENCE_S, Ground
 from tests.drills.names import EFFECTIVE, METER, OUTSIDE
 
 FINISHED = ["succeeded", "failed", "cancelled", "dead"]
@@ -15,8 +17,6 @@ LEGAL = {
     "retrying": ["running", "failed", "cancelled"],
     "running": ["retrying", *FINISHED],
 }
-CHANGES = [(before, after) for before, ends in LEGAL.items() for after in ends]
-
 HISTORY = """
 CREATE VIEW drill_history AS
 SELECT id, organization_id, job_id, status, attempt, created_at,
@@ -78,23 +78,32 @@ RULES = {
 }
 
 
+PARAMETERS = {
+    "finished": FINISHED,
+    "changes": [f"{before or ''}>{after}" for before, ends in LEGAL.items() for after in ends],
+    "meter": METER,
+    "effective": EFFECTIVE,
+}
+
+
 def prepare(ground: Ground) -> None:
     ground.execute(HISTORY)
 
 
-def check(ground: Ground, submitted: list[str], seconds: float = 60.0) -> None:
+def check(ground: Ground, submitted: list[str], seconds: float = PATIENCE_S) -> None:
     """Wait until everything has ended, and find nothing amiss."""
     ground.until(lambda: not _open(ground), "Not everything ended", seconds)
     lost = ground.rows("SELECT unnest(%s::uuid[]) EXCEPT SELECT id FROM jobs_job", [submitted])
     assert not lost, f"lost: {lost}"
-    parameters = {
-        "finished": FINISHED,
-        "changes": [f"{before or ''}>{after}" for before, after in CHANGES],
-        "meter": METER,
-        "effective": EFFECTIVE,
-    }
-    broken = {rule: found for rule, query in RULES.items() if (found := ground.rows(query, parameters))}
-    assert not broken, broken
+    with ground.connected() as connection:
+        found = broken(connection)
+    assert not found, found
+
+
+def broken(connection: psycopg.Connection) -> dict[str, list[Any]]:
+    """The rules that do not hold, each with the rows that break it."""
+    found = {rule: connection.execute(query, PARAMETERS).fetchall() for rule, query in RULES.items()}
+    return {rule: rows for rule, rows in found.items() if rows}
 
 
 def check_outside(ground: Ground, folder: Path) -> None:

@@ -90,10 +90,12 @@ class Ground:
                     child.send_signal(signal.SIGCONT)
             self.portal.call(supervisor.stop)
 
+    def connected(self) -> psycopg.Connection:
+        """To the database past every policy; commits at the end of its block."""
+        return psycopg.connect(at_database(self.variables["DATABASE_ADMIN_URL"], DATABASE), connect_timeout=2)
+
     def execute(self, statement: str, arguments: Any = None) -> Any:
-        """Past every policy."""
-        address = at_database(self.variables["DATABASE_ADMIN_URL"], DATABASE)
-        with psycopg.connect(address, connect_timeout=2) as connection:
+        with self.connected() as connection:
             done = connection.execute(statement, arguments)
             return done.fetchall() if done.description else None
 
