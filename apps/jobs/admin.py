@@ -13,6 +13,7 @@ from django.db.models import Count, Min, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
 
 from apps.core import tenancy
@@ -84,16 +85,16 @@ class JobAdmin(ConsoleAdmin):
     def attempts(self, row: Job) -> str:
         return f"{row.attempt} of {row.max_attempts}"
 
+    @display(description="Kind and queue", ordering="kind", header=True)
+    def work(self, row: Job) -> tuple[str, str]:
+        return row.kind, row.queue
+
     @admin.display(description="Lease", ordering="lease_until")
     def lease(self, row: Job) -> str:
-        """How long it still lasts, or since when it is over."""
+        """Whether it lasts, or since when it is over."""
         if not row.lease_until:
             return ABSENT
-        return ago(row.lease_until) if row.lease_until < timezone.now() else "Kept"
-
-    @admin.display(description="Heard of", ordering="heartbeat_at")
-    def heard(self, row: Job) -> str:
-        return ago(row.heartbeat_at) if row.status == Status.RUNNING else ABSENT
+        return format_html("over {}", ago(row.lease_until)) if row.lease_until < timezone.now() else "kept"
 
     @admin.display(description="Submitted", ordering="created_at")
     def created(self, row: Job) -> str:

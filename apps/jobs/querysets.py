@@ -12,7 +12,7 @@ from apps.jobs.enums import ACTIVE, FINISHED, Status
 # By then the handler was asked to stop, and its process was ended.
 OVERDUE_AFTER = timedelta(minutes=1)
 DEAD_SET = Q(status=Status.DEAD, discarded_at=None)
-_ends_at = ExpressionWrapper(F("started_at") + timedelta(seconds=1) * F("time_limit_s"), DateTimeField())
+_ends_at = ExpressionWrapper(F("started_at") + F("time_limit_s") * timedelta(seconds=1), DateTimeField())
 
 
 def stuck() -> Q:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -233,6 +235,8 @@ def test_the_load_tells_who_has_how_much_of_the_workers(console: Client, acme: A
     )
     assert second.failure_share == 0.25
     assert second.oldest_ready_at == now - timedelta(minutes=2)
+    rows = re.findall(r'href="(/admin/jobs/job/[^"]*)"', console.get(LOAD).content.decode())
+    assert [len(listed(console, html.unescape(address))) for address in rows if "organization" in address] == [3, 2, 1]
     assert [row.slug for row in listed(console, f"{LOAD}?question=dead")] == ["globex"]
     assert [row.slug for row in listed(console, f"{LOAD}?question=full")] == []
     for column in range(1, 9):

@@ -41,8 +41,8 @@ class Migration(migrations.Migration):
             name="OrganizationLoad",
             fields=[],
             options={
-                "verbose_name": "organization's load",
-                "verbose_name_plural": "load by organization",
+                "verbose_name": "load of an organization",
+                "verbose_name_plural": "loads of organizations",
                 "proxy": True,
                 "indexes": [],
                 "constraints": [],

@@ -17,6 +17,7 @@ from apps.console.work.models import OrganizationLoad
 from apps.core.admin import ConsoleAdmin
 from apps.core.formatting import format_count, format_percent
 from apps.core.templatetags.console import ago
+from apps.jobs import kinds
 from apps.jobs.enums import WAITING, Status
 from apps.jobs.models import Job
 
@@ -60,12 +61,12 @@ class OrganizationLoadAdmin(ConsoleAdmin):
 
     @admin.display(description="Running, of its plan's", ordering="running_count")
     def running(self, row: Any) -> SafeString | str:
-        url = links.rows(Job, row, status__exact=Status.RUNNING.value)
-        return format_html("{} of {}", linked(row.running_count, url), format_count(row.limit))
+        running = self._jobs(row, row.running_count, status__exact=Status.RUNNING.value)
+        return format_html("{} of {}", running, format_count(row.limit))
 
     @admin.display(description="Ready", ordering="ready_count")
     def ready(self, row: Any) -> SafeString | str:
-        return linked(row.ready_count, links.rows(Job, row, status__in=",".join(WAITING), ready_at__isnull=False))
+        return self._jobs(row, row.ready_count, status__in=",".join(WAITING), ready_at__isnull=False)
 
     @admin.display(description="Oldest ready", ordering="oldest_ready_at")
     def oldest_ready(self, row: Any) -> SafeString | str:
@@ -82,3 +83,7 @@ class OrganizationLoadAdmin(ConsoleAdmin):
     @admin.display(description="Dead", ordering="dead_count")
     def dead(self, row: Any) -> SafeString | str:
         return linked(row.dead_count, links.dead_jobs(row))
+
+    def _jobs(self, row: Any, count: int, **conditions: Any) -> SafeString | str:
+        """Their number, which leads to those of our queues."""
+        return linked(count, links.rows(Job, row, queue__in=",".join(kinds.queues()), **conditions)) if count else "0"

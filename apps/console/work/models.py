@@ -8,5 +8,5 @@ class OrganizationLoad(Organization):
 
     class Meta:
         proxy = True
-        verbose_name = "organization's load"
-        verbose_name_plural = "load by organization"
+        verbose_name = "load of an organization"
+        verbose_name_plural = "loads of organizations"
