@@ -64,7 +64,7 @@ class LineSerializer(serializers.Serializer):
 
 
 class LinesSerializer(AttemptSerializer):
-    lines = LineSerializer(many=True, min_length=1, max_length=100)
+    lines = serializers.ListField(child=LineSerializer(), min_length=1, max_length=100)
 
 
 class ResultSerializer(AttemptSerializer):

@@ -542,7 +542,7 @@ class _Worker:
         try:
             with job:
                 job.result = self._leavable(lambda: self._handlers[job.kind](job))
-        except (JobCancelled, JobTimedOut, LeaseLost) as why:
+        except (JobFailed, JobCancelled, JobTimedOut, LeaseLost) as why:
             _log.warning("%s %s: %s", job.kind, job.id, why)
         # How a handler failed is told to the tracker; the next job does not suffer from it.
         except Exception:  # noqa: BLE001
