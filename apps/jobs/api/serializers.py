@@ -92,7 +92,7 @@ class DoneSerializer(serializers.Serializer):
 class JobSerializer(serializers.ModelSerializer):
     name = serializers.CharField(source="label", read_only=True)
     timeout_s = serializers.IntegerField(source="time_limit_s", read_only=True)
-    tags = serializers.SlugRelatedField("tag", many=True, read_only=True)
+    tags: Any = serializers.SlugRelatedField("tag", many=True, read_only=True)
     queue_time_ms = serializers.IntegerField(
         read_only=True, allow_null=True, help_text="How long it stood ready before its last attempt began."
     )
