@@ -60,18 +60,7 @@ class JobQuestionFilter(SimpleListFilter):
 
 @admin.register(Job)
 class JobAdmin(ConsoleAdmin):
-    list_display = [
-        "label",
-        "organization",
-        "kind",
-        "queue",
-        "state",
-        "attempts",
-        "worker",
-        "lease",
-        "heard",
-        "created",
-    ]
+    list_display = ["label", "organization", "work", "state", "attempts", "worker", "lease", "created"]
     list_filter = [JobQuestionFilter, "status", "queue", "kind"]
     search_fields = ["label", "worker", "error_code", "request_id"]
     actions = ["cancel", "retry", "retry_dead", "discard_dead", "give_back"]
