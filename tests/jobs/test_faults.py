@@ -13,6 +13,8 @@ from apps.core.actors import Actor
 from apps.jobs import dispatch, kinds, services, sweeping, telling
 from apps.jobs.models import Job, JobLogLine
 from apps.jobs.running import RunningJob
+from tests import database
+from tests.isolation import DATABASE
 from tests.working import run_next
 
 KIND = "test.faults"
@@ -25,9 +27,12 @@ def _forget_the_kind() -> Iterator[None]:
 
 
 def lose_the_connection() -> None:
-    """As when PostgreSQL is restarted."""
-    with pytest.raises(OperationalError), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    """As when PostgreSQL is restarted: nobody knows before the next statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    with database.admin(DATABASE) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
 def submit(actor: Actor) -> Job:
