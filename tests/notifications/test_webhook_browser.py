@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.notifications.services import webhooks as services
-from apps.notifications.webhooks import dispatch
+from apps.notifications.webhooks import dispatch, outbox
 from tests.browsing import judge, screen, signed_in
 from tests.stand_ins import receiver
 from tests.stand_ins.receiver import answering
@@ -38,11 +38,15 @@ def test_every_page_of_webhooks_is_accessible_and_fits(
         far_end.answer = answering(500, b'{"error": "out of order"}')
         with tenancy.scope(acme.pk):
             failing = services.send_test(endpoint, by=actor)
+            callbacks = services.callback_endpoint(by=actor)
+            callback = outbox.Callback(far_end.url, endpoint.pk, "job.dead", {"name": "Train tonight"})
+            (called_back,) = outbox.call_back(callbacks, [callback])
         dispatch.dispatch()
     with tenancy.scope(acme.pk):
         services.rotate_secret(endpoint, by=actor)
     paths = ("webhooks/", "webhooks/new/", f"webhooks/{endpoint.pk}/", f"webhooks/{endpoint.pk}/edit/")
-    for path in (*paths, f"deliveries/{failing.pk}/"):
+    of_callbacks = (f"webhooks/{callbacks.pk}/", f"deliveries/{called_back.pk}/")
+    for path in (*paths, *of_callbacks, f"deliveries/{failing.pk}/"):
         page.goto(f"{live_server.url}{PAGES}{path}")
         judge(page)
     page.goto(f"{live_server.url}{PAGES}webhooks/{endpoint.pk}/")
