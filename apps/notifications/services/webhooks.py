@@ -58,7 +58,7 @@ def callback_endpoint(*, by: Actor) -> WebhookEndpoint:
     organizations.locked_organization()
     if found := rows.first():
         return found
-    row = _with_new_secret(for_callbacks=True, description="Where a job's callback_url says")
+    row = _with_new_secret(for_callbacks=True, description="Ends of jobs, posted where each job says")
     audit.record(by, "webhook.created", row)
     return row
 
