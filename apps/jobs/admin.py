@@ -70,9 +70,9 @@ class JobAdmin(ConsoleAdmin):
         text = row.get_status_display()
         return row.status, f"{text}, discarded" if row.discarded_at else text
 
-    @admin.display(description="Attempt", ordering="attempt")
-    def attempts(self, row: Job) -> str:
-        return f"{row.attempt} of {row.max_attempts}"
+    @display(description="Attempt", ordering="attempt", header=True)
+    def attempts(self, row: Job) -> tuple[str, str]:
+        return f"{row.attempt} of {row.max_attempts}", row.error_code
 
     @display(description="Kind and queue", ordering="kind", header=True)
     def work(self, row: Job) -> tuple[str, str]:

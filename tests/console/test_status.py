@@ -331,7 +331,7 @@ def test_what_the_operator_holds_back_is_told_with_the_reason(client: Client) ->
         name="data", defaults={"drained_at": timezone.now(), "drained_because": "New disks come in."}
     )
     page = client.get("/status").content.decode()
-    assert "New jobs wait" in page
+    assert "Some jobs wait" in page
     assert "New disks come in." in page
     (told,) = client.get("/status.json").json()["drained_queues"]
     assert (told["queue"], told["because"]) == ("data", "New disks come in.")

@@ -166,6 +166,7 @@ def test_a_drained_queue_gives_nothing_more_until_it_is_resumed(console: Client,
     assert take("data") is not None
     said = list(LogEntry.objects.filter(object_id="data").order_by("pk").values_list("change_message", flat=True))
     assert said == ["Drained: The disks are changed.", "Resumed"]
+    assert "Drained: The disks are changed." in console.get(f"{QUEUES}data/history/").content.decode()
 
 
 def test_only_an_operator_drains(acme: Any, actor: Actor) -> None:

@@ -62,7 +62,7 @@ class OrganizationLoadAdmin(ConsoleAdmin):
     @admin.display(description="Running, of its plan's", ordering="running_count")
     def running(self, row: Any) -> SafeString | str:
         running = self._jobs(row, row.running_count, status__exact=Status.RUNNING.value)
-        return format_html("{} of {}", running, format_count(row.limit))
+        return format_html("<span>{} of {}</span>", running, format_count(row.limit))
 
     @admin.display(description="Ready", ordering="ready_count")
     def ready(self, row: Any) -> SafeString | str:
