@@ -397,7 +397,7 @@ JOB_STOP_GRACE_SECONDS = env.float("JOB_STOP_GRACE_SECONDS", default=10)
 # How long running jobs may go on after their worker was told to stop, before others begin them anew.
 JOB_SHUTDOWN_GRACE_SECONDS = env.float("JOB_SHUTDOWN_GRACE_SECONDS", default=2)
 # Modules with kinds of one's own, which `apps.jobs.kinds.kind` registers.
-JOB_KIND_MODULES = env.list("JOB_KIND_MODULES", default=[])
+JOB_KIND_MODULES: list[str] = env.list("JOB_KIND_MODULES", default=[])
 TRAINING_THREADS = env.int("TRAINING_THREADS", default=1)
 
 USE_TZ = True
