@@ -87,8 +87,7 @@ class JobForm(forms.Form):
         super().__init__(*args, **kwargs)
         if like is not None:
             tags = [mark.tag for mark in like.tags.all()]
-            self.initial |= {"kind": like.kind, "name": like.label, "input": like.input, "tags": tags}
-            self.initial["priority"] = like.priority
+            self.initial.update(kind=like.kind, name=like.label, input=like.input, tags=tags, priority=like.priority)
 
     def clean_kind(self) -> str:
         kind: str = self.cleaned_data["kind"]

@@ -459,7 +459,7 @@ def log_viewer(content: str, label: str, empty: str = "No lines yet.", follow: b
 @register.inclusion_tag("core/components/log_line.html")
 def log_line(at: datetime, level: str, text: str, fields: Mapping[str, Any] | str = "") -> dict[str, Any]:
     """A line; `fields` are what a program told beside its text, by name."""
-    return {"at": at, "level": level, "text": text, "fields": [*fields.items()] if fields else []}
+    return {"at": at, "level": level, "text": text, "fields": [*fields.items()] if isinstance(fields, Mapping) else []}
 
 
 # Code
