@@ -8,6 +8,7 @@ from apps.audit.api.views import AuditApi
 from apps.console.data_rights.api import DataExportsApi, DeletionApi
 from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
+from apps.jobs.api.urls import paths as job_paths
 from apps.jobs.api.urls import routes as jobs
 from apps.logs.api.urls import routes as calls
 from apps.notifications.api.urls import paths as notification_paths
@@ -51,6 +52,7 @@ urlpatterns = [
         name="organization-deletion",
     ),
     path("roles/", RoleApi.as_view(), name="roles"),
+    *job_paths,
     *usage_paths,
     *notification_paths,
     path("", include(router.urls)),

@@ -22,6 +22,7 @@ HOUR = time_ranges.TimeRange("1h", "Last hour", timedelta(hours=1), timedelta(mi
 SILENT_AFTER = timedelta(seconds=15)
 SHOWN_FOR = timedelta(days=1)
 MOST_WORKERS = 50
+BADLY = Q(status__in=(Status.FAILED, Status.DEAD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def _ended(now: datetime) -> dict[str, dict[int, tuple[int, int]]]:
     steps = HOUR.steps(now)
     rows = Job.objects.filter(status__in=FINISHED, finished_at__gte=steps[0]).order_by()
     counted = rows.values("queue", slot=StepNumber(steps, "finished_at")).annotate(
-        jobs=Count("id"), failed=Count("id", filter=Q(status__in=(Status.FAILED, Status.DEAD)))
+        jobs=Count("id"), failed=Count("id", filter=BADLY)
     )
     found: dict[str, dict[int, tuple[int, int]]] = {}
     groups: Any = counted
@@ -141,3 +142,26 @@ def outside_workers(now: datetime) -> list[Helper]:
 
 def _is_silent(seen_at: datetime, now: datetime) -> bool:
     return now - seen_at > SILENT_AFTER
+
+
+def figures(now: datetime) -> list[dict[str, Any]]:
+    """What programs are told of each queue, in two queries."""
+    waits, is_ready = Q(status__in=WAITING), Q(status__in=WAITING, ready_at__isnull=False)
+    active = Job.objects.active().order_by().values("queue")
+    ended = Job.objects.finished().filter(finished_at__gte=now - HOUR.span).order_by().values("queue")
+    standing = active.annotate(
+        ready=Count("id", filter=is_ready),
+        later=Count("id", filter=waits & Q(ready_at=None)),
+        running=Count("id", filter=Q(status=Status.RUNNING)),
+        oldest_ready_at=Min("ready_at", filter=is_ready),
+    )
+    lately = ended.annotate(ended_last_hour=Count("id"), failed_last_hour=Count("id", filter=BADLY))
+    found: dict[str, dict[str, Any]] = {}
+    for row in [*standing, *lately]:
+        found.setdefault(row["queue"], {}).update(row)
+    nothing = dict.fromkeys(["ready", "later", "running", "ended_last_hour", "failed_last_hour"], 0)
+    drained = _drained()
+    return [
+        {**nothing, "oldest_ready_at": None, **found.get(name, {}), "name": name, "is_drained": name in drained}
+        for name in [*kinds.queues(), OUTSIDE]
+    ]

@@ -40,6 +40,7 @@ AREA_OF_PATH = {
     "calls": "calls",
     "notifications": "notifications",
     "notification-preferences": "notifications",
+    "job-queues": "jobs",
     "webhooks": "webhooks",
     "webhook-deliveries": "webhooks",
 }

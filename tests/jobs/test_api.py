@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.jobs import services
-from apps.jobs.models import Job, JobDependency, JobLogLine, JobTag
+from apps.jobs.models import Job, JobDependency, JobLogLine, JobTag, Queue
 from apps.jobs.services import Wishes
 
 pytestmark = pytest.mark.django_db
@@ -156,3 +156,25 @@ def test_s1_nobody_elses_jobs_are_listed(api_outsider: Any, acme: Any) -> None:
     for query in ("", "tag=gpu", "kind=mine", "status=pending"):
         assert listed(api_outsider, query) == []
     assert api_outsider.get(f"{URL}{job.pk}/").status_code == 404
+
+
+def test_the_queues_tell_what_stands_in_them(api_viewer: Any, in_acme: Any) -> None:
+    now = timezone.now()
+    a_job(ready_at=now - timedelta(minutes=1))
+    a_job(status="retrying", ready_at=None), a_job(waits_for=1)
+    a_job(status="running", lease_until=now, ready_at=now - timedelta(hours=2))
+    a_job(status="succeeded", finished_at=now), a_job(status="dead", finished_at=now)
+    a_job(status="dead", finished_at=now - timedelta(hours=2))
+    Queue.objects.update_or_create(name="data", defaults={"drained_at": now})
+    told = {one.pop("name"): one for one in api_viewer.get("/api/v1/job-queues/").json()}
+    outside = told["outside"]
+    assert outside.pop("oldest_ready_at").startswith((now - timedelta(minutes=1)).isoformat()[:19])
+    numbers = {"ready": 1, "later": 2, "running": 1, "ended_last_hour": 2, "failed_last_hour": 1}
+    assert outside == {**numbers, "is_drained": False}
+    assert told["data"]["is_drained"]
+
+
+def test_the_queues_of_an_organization_without_jobs_are_empty(api_viewer: Any) -> None:
+    told = api_viewer.get("/api/v1/job-queues/").json()
+    assert {"outside", "data", "training"} <= {one["name"] for one in told}
+    assert {one["ready"] for one in told} == {0}
