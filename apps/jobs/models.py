@@ -99,6 +99,11 @@ class Job(tenancy.TenantModel):
                 condition=Q(status__in=WAITING, ready_at__isnull=False),
             ),
             models.Index(
+                fields=["organization", "kind", "-priority", "ready_at", "id"],
+                name="jobs_ready_outside",
+                condition=Q(queue=OUTSIDE, status__in=WAITING, ready_at__isnull=False),
+            ),
+            models.Index(
                 fields=["run_at"],
                 name="jobs_scheduled",
                 condition=Q(status__in=WAITING, ready_at__isnull=True, waits_for=0),
