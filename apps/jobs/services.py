@@ -130,7 +130,7 @@ def cancel_job(job: Job, *, by: Actor) -> Job:
 
 @transaction.atomic
 def retry_job(job: Job, *, by: Actor) -> Job:
-    """Run a job that ended badly once more, with as many attempts as it had.
+    """Run a job that ended badly once more, with as many attempts as its kind gives, or fewer if it had fewer.
 
     Jobs that ended only because they waited for it wait for it again. Raises `JobNotRetryable`,
     `DependencyEndedBadly`.
