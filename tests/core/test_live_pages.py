@@ -131,7 +131,7 @@ def test_a_jobs_page_is_what_a_reload_shows(
     define(handler)
     job = submit(actor, 0)
     page = opened(browser, server, as_owner, f"jobs/{job.pk}/")
-    expect(page.locator("#job")).to_contain_text("Waiting for a worker")
+    expect(page.locator("#job")).to_contain_text("Waits for a worker")
     run_next()
     lives_up_to(page, server)
     expect(page.locator("#job")).to_contain_text('"folds": 12')
