@@ -14,6 +14,7 @@ from apps.jobs import doorbell, errors, kinds
 from apps.jobs.enums import OUTSIDE
 from apps.jobs.models import Queue, Worker
 
+# A worker tells of itself every moment; one that is silent for so long is gone or hangs.
 SILENT_AFTER = timedelta(seconds=15)
 
 

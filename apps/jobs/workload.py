@@ -15,11 +15,10 @@ from apps.core.postgres.aggregates import StepNumber
 from apps.jobs import kinds, listing
 from apps.jobs.enums import FINISHED, OUTSIDE, WAITING, Status
 from apps.jobs.models import Job, OutsideWorker, Queue, Worker
+from apps.jobs.queues import SILENT_AFTER
 
 CHART_HEIGHT = 96
 HOUR = time_ranges.TimeRange("1h", "Last hour", timedelta(hours=1), timedelta(minutes=2))
-# A worker tells of itself every moment; one that is silent for so long is gone or hangs.
-SILENT_AFTER = timedelta(seconds=15)
 SHOWN_FOR = timedelta(days=1)
 MOST_WORKERS = 50
 BADLY = Q(status__in=(Status.FAILED, Status.DEAD))
