@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from django.utils import timezone
+
 from apps.core import tenancy
 from apps.jobs import running, services, telling
 from apps.jobs.dispatch import Claim, Taker
@@ -48,3 +52,11 @@ def fail(job: Job, message: str, code: str = "broken") -> Job:
     services.fail(job, Failure(code, message))
     telling.tell()
     return job
+
+
+def work_outside(job: Job) -> None:
+    """Let a process of the organization's own be at the job's first attempt."""
+    soon = timezone.now() + timedelta(minutes=1)
+    Job.objects.filter(pk=job.pk).update(
+        queue="outside", kind="nightly", status="running", attempt=1, lease_s=30, started_at=soon, lease_until=soon
+    )

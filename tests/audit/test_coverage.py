@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from apps.audit.models import AuditEntry
 from apps.core import tenancy
@@ -23,6 +21,7 @@ from tests.architecture.doors import OPERATIONS, operation_path, undone
 from tests.architecture.test_mass_assignment import VALID
 from tests.factories import world
 from tests.factories.tables import plants_csv, ready_version
+from tests.working import work_outside
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -60,10 +59,7 @@ def _with_waiting_job(rows: Rows, by: Actor) -> Rows:
 
 
 def _with_job_outside(rows: Rows, by: Actor) -> Rows:
-    soon = timezone.now() + timedelta(minutes=1)
-    Job.objects.filter(pk=rows["job_id"].pk).update(
-        queue="outside", kind="nightly", status="running", attempt=1, lease_s=30, started_at=soon, lease_until=soon
-    )
+    work_outside(rows["job_id"])
     return rows
 
 
