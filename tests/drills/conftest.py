@@ -12,7 +12,7 @@ from workers.supervisor.testing import services
 
 
 @pytest.fixture(scope="package")
-def ground() -> Iterator[Ground]:
+def prepared() -> Iterator[Ground]:
     """Services that drills may restart and flush, with a migrated database."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(services(is_durable=True)) as variables:
         made = Ground(portal, variables)
@@ -22,6 +22,13 @@ def ground() -> Iterator[Ground]:
             yield made
         finally:
             made.close()
+
+
+@pytest.fixture
+def ground(prepared: Ground) -> Ground:
+    """With nothing left of another drill, however that one ended."""
+    prepared.forget()
+    return prepared
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -28,7 +28,8 @@ from workers.supervisor.state import ROOT, State
 from workers.supervisor.up import open_sockets
 
 POLL_S = 0.05
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+TABLES = ["jobs_job", "jobs_worker", "usage_usageevent", "usage_usagesum", "notifications_webhookmessage"]
 # Short where a drill is not about the defaults.
 QUICK = {"JOB_LEASE_SECONDS": "3", "JOB_STOP_GRACE_SECONDS": "1", "JOB_SHUTDOWN_GRACE_SECONDS": "1"}
 
@@ -51,6 +52,11 @@ class Ground:
     def prepare(self) -> None:
         command = [sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0", "--skip-checks"]
         assert self.portal.call(run_to_end, command, {**os.environ, **self.variables}) == 0
+
+    def forget(self) -> None:
+        """Empty what a drill is about."""
+        self.execute(f"SET session_replication_role = 'replica'; TRUNCATE {', '.join(TABLES)} CASCADE")
+        self.redis.flushall()
 
     def close(self) -> None:
         if self._desk:
@@ -149,6 +155,9 @@ class Organization:
 
     def submit(self, *jobs: dict[str, Any]) -> list[str]:
         return self._call("submit", asked=jobs)
+
+    def pile(self, kind: str, count: int) -> list[str]:
+        return self._call("pile", kind=kind, count=count)
 
     def cancel(self, *jobs: str) -> None:
         self._call("cancel", meant=jobs)

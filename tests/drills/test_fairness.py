@@ -18,7 +18,7 @@ PROCESSES = 3
 
 def test_p7_five_thousand_jobs_of_one_do_not_delay_another(ground: Ground, record_property: Any) -> None:
     acme, globex = ground.organization(), ground.organization()
-    submitted = acme.submit(*[job("plain")] * 5000)
+    submitted = acme.pile("drill.plain", 5000)
     with ground.running(ground.program("runner"), ground.beat()):
         submitted_at = now(ground)
         (other,) = globex.submit(job("plain"))

@@ -68,14 +68,16 @@ def test_p2_the_result_of_workers_that_froze_past_their_lease_is_refused(ground:
     with ground.running(first, ground.beat()) as running:
         # Each holds a transaction's worth of work that it wants to write when it wakes up.
         submitted = acme.submit(*[job("deaf", seconds=1)] * 3)
-        for one in submitted:
-            worker_of(ground, one)
+        workers = [worker_of(ground, one) for one in submitted]
         running.signal_tree("frozen", signal.SIGSTOP)
         with ground.running(second):
             ground.until(lambda: attempts(ground, submitted) == [2] * 3, "The jobs did not begin again")
+            # Before their parent wakes up, which would end them for having been silent for so long.
+            for worker in workers:
+                running.process_of(worker).send_signal(signal.SIGCONT)
+            ground.until(lambda: ground.log("frozen").count("lease_lost") >= 3, "Nothing was refused")
             running.signal_tree("frozen", signal.SIGCONT)
             check(ground, submitted)
-            ground.until(lambda: ground.log("frozen").count("lease_lost") >= 3, "Nothing was refused")
     assert statuses(ground, submitted) == ["succeeded"] * 3
     assert attempts(ground, submitted) == [2] * 3
 
