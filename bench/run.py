@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from bench import export, jobs, report, serving, trail, webhooks
+from bench import claims, export, jobs, report, serving, trail, webhooks
 
 BENCHMARKS = {
+    "claims": claims.run,
     "export": export.run,
     "jobs": jobs.run,
     "serving": serving.run,
