@@ -20,7 +20,7 @@ from apps.jobs.enums import Status
 from apps.jobs.models import Job
 from apps.jobs.querysets import JobQuerySet
 
-COUNTED = 1000
+COUNTED = 500
 MOST_CHOICES = 12
 FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
 
@@ -123,8 +123,8 @@ FITS = {
 WALKS = {
     "status": "FROM jobs_job AS job WHERE job.status = choice.value AND {between} ORDER BY job.id DESC",
     "kind": "FROM jobs_job AS job WHERE job.kind = choice.value AND {between} ORDER BY job.id DESC",
-    "tag": "FROM jobs_jobtag AS mark JOIN jobs_job AS job ON job.id = mark.job_id"
-    " WHERE mark.tag = choice.value AND {between} ORDER BY mark.job_id DESC",
+    "tag": "FROM (SELECT job_id FROM jobs_jobtag AS mark WHERE mark.tag = choice.value AND {between}"
+    " ORDER BY mark.job_id DESC LIMIT %(most)s) AS mark JOIN jobs_job AS job ON job.id = mark.job_id",
     "age": "FROM jobs_job AS job WHERE {between} ORDER BY job.id DESC",
 }
 BETWEEN = {"tag": "mark.job_id >= choice.first AND mark.job_id < choice.last"}
@@ -174,7 +174,7 @@ def kinds() -> list[str]:
 
 
 def bounded(rows: QuerySet[Any]) -> str:
-    """How many rows there are, in words: "1,000+" for more."""
+    """How many rows there are, in words: "500+" for more."""
     return in_words(rows.order_by()[: COUNTED + 1].count())
 
 
