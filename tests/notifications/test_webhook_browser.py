@@ -39,7 +39,9 @@ def test_every_page_of_webhooks_is_accessible_and_fits(
         with tenancy.scope(acme.pk):
             failing = services.send_test(endpoint, by=actor)
             callbacks = services.callback_endpoint(by=actor)
-            callback = outbox.Callback(f"{far_end.url}?job={300 * 'x'}", endpoint.pk, "job.dead", {"name": "Train tonight"})
+            callback = outbox.Callback(
+                f"{far_end.url}?job={300 * 'x'}", endpoint.pk, "job.dead", {"name": "Train tonight"}
+            )
             (called_back,) = outbox.call_back(callbacks, [callback])
         dispatch.dispatch()
     with tenancy.scope(acme.pk):
