@@ -107,6 +107,12 @@ def sign_off(worker: str) -> None:
         cursor.execute("DELETE FROM jobs_worker WHERE name = %s", [worker])
 
 
+def lose(worker: str) -> None:
+    """Tell that a worker died: its jobs go back at the sweeper's next round."""
+    _row("SELECT jobs_lose(%s)", [worker])
+    sign_off(worker)
+
+
 def expired(limit: int = 500) -> list[Found]:
     """Jobs whose worker has not been heard of until its lease ended."""
     return [Found(*row) for row in _rows("SELECT * FROM jobs_expired(%s)", [limit])]

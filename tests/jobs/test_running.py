@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from apps.core.actors import Actor
 from apps.core.errors import DomainError, StorageUnavailable
-from apps.jobs import errors, kinds, services, sweeping
+from apps.jobs import dispatch, errors, kinds, services, sweeping
 from apps.jobs.models import Job, JobLogLine
 from apps.jobs.running import RunningJob
 from tests.working import run, run_next, take
@@ -240,3 +240,13 @@ def test_one_job_that_cannot_be_returned_does_not_keep_the_others(
     sweeping.sweep()
     other.refresh_from_db()
     assert other.status == "retrying"
+
+
+def test_what_a_dead_worker_held_goes_back_at_once_and_nobody_elses(in_acme: Any, actor: Actor, define: Any) -> None:
+    define(lambda job: None)
+    lost, kept = submit(actor), submit(actor)
+    take(worker="runner-1:17")
+    take(worker="runner-1:18")
+    dispatch.lose("runner-1:17")
+    sweeping.return_lost()
+    assert [Job.objects.get(pk=job.pk).status for job in (lost, kept)] == ["retrying", "running"]

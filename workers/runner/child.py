@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -31,9 +32,10 @@ class Stopped(BaseException):
 
 
 class Child:
-    def __init__(self, role: Role, sign: Sign) -> None:
+    def __init__(self, role: Role, sign: Sign, died: int) -> None:
         self.role, self.sign = role, sign
         self.name = f"{role.name}:{os.getpid()}"
+        self._died = f"{role.name}:{died}" if died else ""
         self.keeper = Keeper(sign=self._give_sign, force=self._leave_by_force)
         self.heartbeat = Heartbeat(
             redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1), "runner"
@@ -45,6 +47,7 @@ class Child:
 
     def serve(self) -> None:
         self._listen_to_signals()
+        self._tell_of_the_dead()
         self.keeper.start()
         if self.role.threads == 1:
             self._work()
@@ -56,6 +59,12 @@ class Child:
                 thread.join()
         self.keeper.end()
         dispatch.sign_off(self.name)
+
+    def _tell_of_the_dead(self) -> None:
+        """What this process follows died with its jobs, which need not wait until their leases end."""
+        if self._died:
+            with suppress(DatabaseError, InterfaceError):
+                dispatch.lose(self._died)
 
     def goes_on(self) -> bool:
         return not self._is_stopping
@@ -121,7 +130,7 @@ class Child:
             os._exit(STOPPED_BY_FORCE)
 
 
-def serve(role: Role, sign: Sign) -> None:
-    """Run jobs until SIGTERM."""
+def serve(role: Role, sign: Sign, died: int) -> None:
+    """Run jobs until SIGTERM, in place of the process `died` if it is not 0."""
     with tenancy.no_scope():
-        Child(role, sign).serve()
+        Child(role, sign, died).serve()

@@ -57,6 +57,7 @@ class Child:
     role: Role
     sign: Sign = field(default_factory=Sign)
     pid: int = 0
+    died: int = 0
     started: float = 0.0
     not_before: float = 0.0
 
@@ -105,7 +106,7 @@ class Parent:
 
         code = 1
         try:
-            serve(child.role, child.sign)
+            serve(child.role, child.sign, child.died)
             code = 0
         except BaseException:
             log.exception("child_failed", worker=child.role.name)
@@ -126,7 +127,8 @@ class Parent:
         if not self._is_stopping:
             log.warning("child_ended", worker=child.role.name, status=os.waitstatus_to_exitcode(status))
         now = time.monotonic()
-        child.pid, child.not_before = 0, now + (PAUSE_S if now - child.started < YOUNG_S else 0)
+        child.died, child.pid = child.pid, 0
+        child.not_before = now + (PAUSE_S if now - child.started < YOUNG_S else 0)
 
     def _stop(self, number: int, frame: Any) -> None:
         self._is_stopping = True
