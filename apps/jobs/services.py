@@ -17,7 +17,7 @@ from apps.core import live
 from apps.core.actors import Actor
 from apps.core.tenancy import current_tenant_id
 from apps.jobs import dispatch, doorbell, errors, kinds
-from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, WAITING, Status
+from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, RETRYABLE, WAITING, Status
 from apps.jobs.models import Job, JobDependency, JobTag
 
 
@@ -151,12 +151,20 @@ def revive(ids: list[UUID], reason: str) -> None:
     while ids:
         _put_to_the_beginning(ids, reason)
         ended = Job.objects.select_for_update().filter(_ended_because_of(ids)).order_by("id")
-        ids = list(ended.values_list("pk", flat=True))
+        ids = _with_hope(list(ended.values_list("pk", flat=True)))
 
 
 def _ended_because_of(ids: list[UUID]) -> Q:
     waits_doomed = Q(status__in=WAITING)
     return Q(doomed_by_id__in=ids) & (waits_doomed | Q(status__in=FINISHED, error_code=errors.DependencyFailed.code))
+
+
+def _with_hope(ids: list[UUID]) -> list[UUID]:
+    """Those of the locked jobs that need nothing else that ended badly. The others are put back with that."""
+    bad = JobDependency.objects.filter(job=OuterRef("pk"), needs__status__in=RETRYABLE).order_by().values("needs_id")
+    rows = Job.objects.filter(pk__in=ids)
+    rows.filter(Exists(bad)).update(doomed_by_id=Subquery(bad[:1]))
+    return list(rows.filter(~Exists(bad)).values_list("pk", flat=True))
 
 
 AFRESH: dict[str, Any] = {

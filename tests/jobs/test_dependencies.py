@@ -173,6 +173,45 @@ def test_retrying_the_first_puts_all_back_that_ended_because_of_it(in_acme: Any,
     assert status_of(first, second, third) == ["succeeded", "succeeded", "succeeded"]
 
 
+def test_what_two_kept_from_its_turn_is_put_back_with_the_last_of_them(
+    in_acme: Any, submit: Submit, actor: Actor
+) -> None:
+    first, second = submit(), submit()
+    third = submit(first, second)
+    fourth = submit(third)
+    fail_next()
+    fail_next()
+    swept(2)
+    services.retry_job(first, by=actor)
+    assert status_of(first, second, third, fourth) == ["pending", "failed", "failed", "failed"]
+    services.retry_job(second, by=actor)
+    assert status_of(second, third, fourth) == ["pending", "pending", "pending"]
+    assert run_all("default") == 4
+    assert status_of(first, second, third, fourth) == ["succeeded"] * 4
+
+
+def test_what_waits_in_vain_for_a_second_one_does_not_wait_for_ever(in_acme: Any, submit: Submit, actor: Actor) -> None:
+    first, second = submit(), submit()
+    third = submit(first, second)
+    fail_next()
+    fail_next()
+    services.retry_job(first, by=actor)  # before anybody ended the third
+    swept()
+    assert status_of(third) == ["failed"]
+
+
+def test_what_is_put_back_by_several_ways_waits_for_all_of_them(in_acme: Any, submit: Submit, actor: Actor) -> None:
+    top = submit()
+    long = submit(submit(top))
+    bottom = submit(top, long)
+    fail_next()
+    swept(3)
+    services.retry_job(top, by=actor)
+    bottom.refresh_from_db()
+    assert (bottom.status, bottom.waits_for) == ("pending", 2)
+    assert run_all("default") == 4
+
+
 def test_what_was_cancelled_by_hand_is_not_put_back(in_acme: Any, submit: Submit, actor: Actor) -> None:
     first = submit()
     second = submit(first)
