@@ -15,7 +15,7 @@ LONGEST_S = 60
 
 @cache
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(os.environ["REDIS_URL"].rpartition("/")[0] + "/2")
+    return redis.Redis.from_url(os.environ["REDIS_URL"].rpartition("/")[0] + "/2", socket_timeout=LONGEST_S + 5)
 
 
 def began(reports: bool) -> dict[str, float]:

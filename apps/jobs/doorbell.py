@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 from uuid import UUID
 
 import redis
@@ -41,21 +40,17 @@ def ring_on_commit(*names: str) -> None:
 
 def ring(*names: str) -> None:
     try:
-        pipeline = _client().pipeline(transaction=False)
         for name in names:
-            _ring(pipeline, name)
-        pipeline.execute()
+            _ring(BELL.format(name=name), is_outside=name.startswith(f"{OUTSIDE}:"))
     except redis.RedisError as error:
         log.warning("doorbell_unreachable", names=names, error=str(error))
 
 
-def _ring(pipeline: Any, name: str) -> None:
-    bell = BELL.format(name=name)
-    if name.startswith(f"{OUTSIDE}:"):
-        pipeline.publish(bell, "")
-    else:
-        pipeline.lpush(bell, 1)
-        pipeline.ltrim(bell, 0, MOST_RINGS - 1)
+def _ring(bell: str, *, is_outside: bool) -> None:
+    if is_outside:
+        _client().publish(bell, "")
+    elif _client().lpush(bell, 1) > MOST_RINGS:
+        _client().ltrim(bell, 0, MOST_RINGS - 1)
 
 
 class Bell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 from django.db import models
@@ -55,9 +56,15 @@ class TenantQuerySet(models.QuerySet):
 
 class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: ignore[misc]
     def get_queryset(self) -> Any:
-        principal = self.model.principal_field
-        visible = VisibleInScope(models.F("organization_id"), models.F(principal) if principal else None)
-        return super().get_queryset().filter(visible)
+        return _visible(self.model, self._queryset_class, self._db).all()
+
+
+@cache
+def _visible(model: Any, queryset_class: type[TenantQuerySet], using: str | None) -> TenantQuerySet:
+    """What every query of a model begins with. Made once, because it reads the scope only when it is compiled."""
+    principal = model.principal_field
+    visible = VisibleInScope(models.F("organization_id"), models.F(principal) if principal else None)
+    return queryset_class(model=model, using=using).filter(visible)
 
 
 class TenantBase(ModelBase):
