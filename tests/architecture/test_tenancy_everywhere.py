@@ -26,6 +26,7 @@ GLOBAL_MODELS = {
     "accounts.User",
     "console.ClosedOrganization",
     "console.ErasureReceipt",
+    "console.OrganizationLoad",
     "console.ProbeHour",
     "console.ProbeResult",
     "jobs.Queue",
@@ -96,6 +97,7 @@ OWN_ENDPOINTS_ONLY = {
     "apps/core/own_endpoints.py",  # our own addresses, which the operator sets
     "apps/console/sample/client.py",  # our own public API
     "apps/deployments/probing.py",  # our own replicas
+    "apps/jobs/client/modelyard.py",  # runs on machines of customers, and calls us
     "workers/supervisor/probes.py",  # our own processes
     "workers/supervisor/bootstrap.py",  # the package index, before anything is installed
 }
