@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from apps.audit.models import AuditEntry
 from apps.core import http, tenancy
 from apps.core.actors import Actor
+from apps.jobs.models import Job
 from apps.notifications.services import webhooks
 from apps.organizations import services
 from tests import looking
@@ -83,3 +84,16 @@ def test_a_long_change_takes_few_lines_of_the_trail(page: Page, live_server: Any
     box = row.bounding_box()
     assert box is not None
     assert box["height"] < 150
+
+
+def test_long_kinds_and_errors_of_jobs_fit_a_phone(page: Page, live_server: Any, acme: Any) -> None:
+    longest = {"kind": "k" * 60, "error_code": "c" * 60, "error_class": "E" * 100, "traceback": "Traceback"}
+    with tenancy.scope(acme.pk):
+        Job.objects.create(label="another", kind="short", queue="outside", status="dead")
+        job = Job.objects.create(label=LONGEST, queue="outside", status="dead", **longest)
+        paths = [http.link(acme, f"jobs:{name}") for name in ("job-list", "dead-list")]
+        paths.append(http.link(acme, "jobs:job-detail", job.pk))
+    page.set_viewport_size({"width": 360, "height": 800})
+    for path in paths:
+        page.goto(live_server.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
