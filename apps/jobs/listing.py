@@ -118,6 +118,8 @@ FITS = {
     "status": "job.status = %(status)s",
     "kind": "job.kind = %(kind)s",
     "tag": WITH_TAG,
+    "queue": "job.queue = %(queue)s",
+    "error_code": "job.error_code = %(error_code)s",
 }
 # How the newest jobs of a choice are found by an index.
 WALKS = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from apps.core.formatting import format_count
 from apps.core.forms import submit
 from apps.core.http import Request
 from apps.jobs import dead_set, examples, listing, queries, services, standing, submissions, tail, workload
+from apps.jobs.enums import KIND
 from apps.jobs.examples import Example
 from apps.jobs.forms import JobForm
 from apps.jobs.listing import Asked
@@ -24,6 +26,7 @@ from apps.jobs.models import Job
 from apps.jobs.querysets import JobQuerySet
 
 DEAD_SET_FILTERS = ("kind", "queue", "error_code", "tag", "age")
+NOTHING_PICKED = "Select the jobs first."
 
 
 @http.page("jobs.read", methods=["GET", "HEAD"])
@@ -49,7 +52,7 @@ def job_create(request: Request) -> HttpResponse:
         job = submit(form, partial(submissions.submit_open_job, by=request.actor))
         if job:
             return http.redirect(request, http.link(request.organization, "jobs:job-detail", job.pk))
-    kind = form["kind"].value() or "nightly-train"
+    kind = _kind_to_show(form)
     context = {
         "form": form,
         "kinds": [(one, one) for one in queries.own_kinds()],
@@ -57,6 +60,12 @@ def job_create(request: Request) -> HttpResponse:
         "worker_example": examples.worker(kind, settings.PUBLIC_URL),
     }
     return render(request, "jobs/job_create.html", context, status=422 if form.errors else 200)
+
+
+def _kind_to_show(form: JobForm) -> str:
+    """Programs are shown to be copied and run, so nothing else that an address says may stand in them."""
+    kind = form["kind"].value() or ""
+    return kind if re.fullmatch(KIND, kind) else "nightly-train"
 
 
 def _like(request: Request) -> Job | None:
@@ -182,13 +191,22 @@ def dead_discard(request: Request) -> HttpResponse:
 
 def _dead_done(request: Request, act: Any, words: str) -> HttpResponse:
     """Act on the jobs that were picked, or on `all` that the address asks for."""
+    back = http.link(request.organization, "jobs:dead-list")
     if "all" in request.POST:
         rows, filters = _meant(request)
     else:
         rows, filters = Job.objects.filter(pk__in=_picked(request)), {}
+        back += f"?{request.GET.urlencode()}" if request.GET else ""
     done = act(rows, by=request.actor, filters=filters)
-    messages.success(request, f"{format_count(done.count)} {'job' if done.count == 1 else 'jobs'} {words}.")
-    return http.redirect(request, http.link(request.organization, "jobs:dead-list"))
+    if done.count:
+        messages.success(request, f"{format_count(done.count)} {'job' if done.count == 1 else 'jobs'} {words}.")
+    else:
+        messages.warning(request, "None of these jobs is dead any more." if _is_about_any(request) else NOTHING_PICKED)
+    return http.redirect(request, back)
+
+
+def _is_about_any(request: Request) -> bool:
+    return "all" in request.POST or "job" in request.POST
 
 
 def _meant(request: Request) -> tuple[JobQuerySet, dict[str, str]]:

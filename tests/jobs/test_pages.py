@@ -413,3 +413,36 @@ def test_what_is_wrong_stands_beside_its_field(as_owner: Any, in_acme: Any, fiel
     assert answer.status_code == 422
     assert words in page[page.index(f'id="id_{field}_error"') :][:600]
     assert not Job.objects.exists()
+
+
+def test_counts_keep_to_a_queue_and_an_error_that_the_address_asks_for(as_owner: Any, in_acme: Any) -> None:
+    a_job("one", kind="nightly", queue="outside", status="failed", error_code="boom")
+    a_job("two", kind="nightly", queue="outside", status="failed", error_code="worker_lost")
+    a_job("three", kind="hourly", queue="data", status="failed", error_code="boom")
+    page = text_of(as_owner, f"{LIST}?queue=outside&error_code=boom")
+    assert shown(page) == {"one"}
+    assert (count_beside(page, "Failed"), count_beside(page, "Last hour")) == ("1", "1")
+    assert "hourly" not in page
+
+
+def test_a_program_to_copy_holds_nothing_of_an_address_but_a_kind(as_owner: Any) -> None:
+    page = as_owner.get(NEW, {"kind": '")\nimport evil  # '}).content.decode()
+    assert "@client.handles(&quot;nightly-train&quot;)" in page
+    assert "import evil" not in page.partition("The same over the API")[2]
+    assert "@client.handles(&quot;read&quot;)" in text_of(as_owner, f"{NEW}?kind=read")
+
+
+def test_acting_on_some_of_the_dead_keeps_the_filters(as_owner: Any, in_acme: Any) -> None:
+    job = dead("one", kind="nightly", queue="outside")
+    assert f'formaction="{DEAD}discard/?kind=nightly"' in text_of(as_owner, f"{DEAD}?kind=nightly")
+    answer = as_owner.post(f"{DEAD}discard/?kind=nightly", {"job": str(job.pk)})
+    assert answer["Location"] == f"{DEAD}?kind=nightly"
+    assert as_owner.post(f"{DEAD}discard/?kind=nightly", {"all": "1"})["Location"] == DEAD
+
+
+def test_nothing_picked_is_no_success(as_owner: Any, in_acme: Any) -> None:
+    dead("one")
+    as_owner.post(f"{DEAD}retry/", {})
+    page = text_of(as_owner, DEAD)
+    assert "Select the jobs first." in page
+    assert "0 jobs" not in page
