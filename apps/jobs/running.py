@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DataError, InterfaceError, OperationalError, connection, transaction
 
 from apps.core import live, tenancy
 from apps.core.errors import DomainError
@@ -223,10 +223,16 @@ def _run(running: RunningJob, taker: Taker | None, goes_on: Callable[[], bool]) 
 def _succeed_and_go_on(
     running: RunningJob, result: dict[str, Any] | None, taker: Taker, goes_on: Callable[[], bool]
 ) -> Claim | None:
-    done = running.persist(lambda: taker.succeed_and_claim(running.claim, result, go_on=goes_on()))
+    try:
+        done = running.persist(lambda: taker.succeed_and_claim(running.claim, result, go_on=goes_on()))
+    except (TypeError, ValueError, DataError) as error:  # a result that is no JSON, or none that PostgreSQL holds
+        _log_unexpected(error, running.kind)
+        with tenancy.scope(running.claim.organization_id):
+            running.persist(partial(running.end_by, error))
+        return None
     if done is None:
         with tenancy.scope(running.claim.organization_id):
-            running.end_by(_refusal(running))
+            running.persist(lambda: running.end_by(_refusal(running)))
         return None
     _announce(running.claim)
     doorbell.ring(*done.rung)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db import OperationalError, connection
 
 from apps.core import tenancy
 from apps.core.actors import Actor
-from apps.jobs import dispatch, kinds, services, sweeping, telling
+from apps.jobs import dispatch, kinds, running, services, sweeping, telling
 from apps.jobs.models import Job, JobLogLine
 from apps.jobs.running import RunningJob
 from tests import database
@@ -65,6 +66,23 @@ def test_p2_an_attempt_outlives_the_loss_of_its_connection(in_acme: Any, actor: 
     run_next()
     assert ended(job) == ("failed" if wanted == "raise" else "succeeded", 1)
     assert JobLogLine.objects.count() == (wanted == "log")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("value", [object(), math.nan, "\x00", "\ud800"], ids=["object", "nan", "nul", "surrogate"])
+def test_a_result_that_cannot_be_kept_fails_its_attempt_and_not_its_worker(
+    in_acme: Any, actor: Actor, value: Any
+) -> None:
+    kinds.kind(KIND)(lambda job: {"value": value})
+    job = submit(actor)
+    with tenancy.no_scope():
+        taker = dispatch.Taker(["default"], "worker-1")
+        claim = taker.claim()
+        assert claim is not None
+        assert running.execute(claim, taker=taker) is None
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("retrying", "unexpected")
+    assert job.traceback
 
 
 @pytest.mark.django_db(transaction=True)
