@@ -248,7 +248,9 @@ def retry_later(job: Job, failure: Failure, *, after: timedelta) -> Job:
 
 
 def hand_back(job: Job, reason: str) -> Job:
-    """Give a job to another worker. The attempt is not held against it."""
+    """Give a job to another worker, unless somebody asked for it to stop. The attempt is not held against it."""
+    if job.cancel_requested_at:
+        return confirm_cancelled(job, reason)
     job.max_attempts += 1
     return _put_back(job, reason, timedelta(0))
 
@@ -261,7 +263,7 @@ def give_back(job: Job, *, by: Actor) -> Job:
         raise errors.JobNotRunning(status=job.status)
     audit.record(by, "job.given_back", job, {"worker": job.worker, "attempt": job.attempt})
     reason = f"Taken from its worker by {by.label}"
-    return confirm_cancelled(job, reason) if job.cancel_requested_at else hand_back(job, reason)
+    return hand_back(job, reason)
 
 
 def _put_back(job: Job, reason: str, after: timedelta) -> Job:

@@ -131,6 +131,17 @@ def test_a_cancelled_job_cannot_commit(in_acme: Any, actor: Actor, define: Any) 
     assert (job.status, job.result) == ("cancelled", None)
 
 
+def test_a_cancelled_job_whose_worker_is_stopped_is_not_begun_anew(in_acme: Any, actor: Actor, define: Any) -> None:
+    def handler(job: RunningJob) -> None:
+        services.cancel_job(Job.objects.get(pk=job.id), by=actor)
+        raise errors.JobInterrupted
+
+    define(handler)
+    job = submit(actor)
+    run_next()
+    assert history(job) == ["pending", "running", "cancelled"]
+
+
 def test_an_expired_lease_returns_the_job_to_the_queue_and_the_stale_result_is_refused(
     in_acme: Any, actor: Actor, define: Any
 ) -> None:
