@@ -16,7 +16,7 @@ from apps.audit import services as audit
 from apps.core import live
 from apps.core.actors import Actor
 from apps.core.tenancy import current_tenant_id
-from apps.jobs import dispatch, doorbell, errors, kinds
+from apps.jobs import dispatch, doorbell, errors, kinds, telling
 from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, RETRYABLE, WAITING, Status
 from apps.jobs.models import Job, JobDependency, JobTag
 
@@ -149,6 +149,7 @@ def retry_job(job: Job, *, by: Actor) -> Job:
 def revive(ids: list[UUID], reason: str) -> None:
     """Put locked jobs that ended badly back at the beginning, and with them those that ended because of that."""
     while ids:
+        telling.tell_before_more(ids)
         _put_to_the_beginning(ids, reason)
         ended = Job.objects.select_for_update().filter(_ended_because_of(ids)).order_by("id")
         ids = _with_hope(list(ended.values_list("pk", flat=True)))

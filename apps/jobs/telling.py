@@ -5,6 +5,7 @@ What ended is told in the transaction that marks it as told, so that a process m
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -58,12 +59,21 @@ def _tell_of(organization_id: UUID) -> int:
     with tenancy.scope(organization_id), transaction.atomic():
         rows = Job.objects.select_for_update(skip_locked=True, no_key=True)
         jobs = list(rows.filter(status__in=FINISHED, told_at__isnull=True).order_by("id")[:BATCH])
-        if jobs:
-            _meter(jobs)
-            _notify(jobs)
-            callbacks.call_back([(job, _told(job)) for job in jobs])
-            Job.objects.filter(pk__in=[job.pk for job in jobs]).update(told_at=Now())
+        _tell(jobs)
     return len(jobs)
+
+
+def tell_before_more(ids: Collection[UUID]) -> None:
+    """Tell of those of these locked jobs whose end nobody was told of yet, because they are about to begin anew."""
+    _tell(list(Job.objects.filter(pk__in=ids, status__in=FINISHED, told_at__isnull=True).order_by("id")))
+
+
+def _tell(jobs: list[Job]) -> None:
+    if jobs:
+        _meter(jobs)
+        _notify(jobs)
+        callbacks.call_back([(job, _told(job)) for job in jobs])
+        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(told_at=Now())
 
 
 def _meter(jobs: list[Job]) -> None:

@@ -168,6 +168,15 @@ def test_a_job_that_is_retried_tells_its_second_end_too(submit: Submit, far_end:
     assert len(set(far_end.ids())) == 2
 
 
+def test_an_end_is_told_also_of_a_job_that_is_retried_at_once(submit: Submit, far_end: Receiver, actor: Actor) -> None:
+    job = submit(far_end.url)
+    fail(job)
+    services.retry_job(job, by=actor)
+    succeed(job)
+    told()
+    assert [json.loads(one.body)["type"] for one in far_end.received] == ["job.failed", "job.succeeded"]
+
+
 def test_an_address_that_leads_inside_is_not_called(submit: Submit, settings: Any) -> None:
     """A name is looked up when it is called; where it leads to us, it is refused then."""
     settings.OUTBOUND_ALLOWED_NETWORKS = []

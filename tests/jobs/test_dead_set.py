@@ -25,7 +25,8 @@ URL = "/api/v1/jobs/"
 
 def dead(number: int = 1, *tags: str, **fields: Any) -> list[Job]:
     defaults = {"kind": "mine", "queue": "outside", "status": Status.DEAD, "attempt": 3, "error_code": "worker_lost"}
-    jobs: list[Job] = Job.objects.bulk_create(Job(label=f"job {n}", **defaults | fields) for n in range(number))
+    told = {"told_at": timezone.now()}
+    jobs: list[Job] = Job.objects.bulk_create(Job(label=f"job {n}", **defaults | told | fields) for n in range(number))
     JobTag.objects.bulk_create(JobTag(job=job, tag=tag) for job in jobs for tag in tags)
     return jobs
 

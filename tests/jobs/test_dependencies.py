@@ -270,7 +270,7 @@ def test_a_thousand_dependents_are_freed_doomed_and_put_back_by_a_few_statements
     with django_assert_max_num_queries(20):
         fail_next()
     assert Job.objects.filter(doomed_by_id=first.pk).count() == 1000
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(40):
         services.retry_job(first, by=actor)
     assert Job.objects.filter(doomed_by_id=None, waits_for=1, ready_at=None).count() == 1000
     claim = take()
