@@ -29,6 +29,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SCHEMES = ("http", "https")
 CHUNK_BYTES = 65_536
+# Letters beyond ASCII become several characters each.
+MOST_CHARS = 2000
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -131,6 +133,8 @@ def parsed(url: str, *, field: str = "url") -> URL:
         port = parts.port
     except ValueError:
         raise InvalidUrl(field=field, reason="This is not a URL.") from None
+    if len(str(parts)) > MOST_CHARS:
+        raise InvalidUrl(field=field, reason=f"Written out as it is called, it has more than {MOST_CHARS} characters.")
     if parts.scheme not in SCHEMES or not parts.host:
         raise InvalidUrl(field=field, reason="This is not a web address.")
     if parts.user is not None or parts.password is not None:

@@ -181,6 +181,7 @@ def test_no_form_of_a_private_ipv4_address_is_allowed(address: ipaddress.IPv4Add
         "https://example.com:0/",
         "https://example.com:99999/",
         "http://[::1/",
+        "https://example.com/" + "ü" * 400,  # each becomes six characters
         "",
     ],
 )
