@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from rest_framework import serializers
 
 from apps.jobs.api.serializers import JsonObjectField
@@ -79,12 +80,13 @@ class JobForm(forms.Form):
         required=False,
         label="Not before",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": 1}),
-        help_text="In your time zone. Empty: as soon as a process is free.",
     )
     tags = TagsField(required=False, help_text="With spaces between them. The list can be narrowed to each.")
 
     def __init__(self, *args: Any, like: Job | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        zone = timezone.get_current_timezone_name()
+        self.fields["run_at"].help_text = f"In your time zone, {zone}. Empty: as soon as a process is free."
         if like is not None:
             tags = [mark.tag for mark in like.tags.all()]
             self.initial.update(kind=like.kind, name=like.label, input=like.input, tags=tags, priority=like.priority)

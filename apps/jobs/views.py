@@ -45,7 +45,7 @@ def job_list(request: Request) -> HttpResponse:
     return render(request, "jobs/job_list.html", context)
 
 
-@http.page("jobs.read", post="jobs.write")
+@http.page("jobs.write")
 def job_create(request: Request) -> HttpResponse:
     form = JobForm(request.POST or None, initial={"kind": request.GET.get("kind", "")}, like=_like(request))
     if request.method == "POST":
