@@ -88,7 +88,7 @@ def timeline(label: str, tracks: Sequence[Track], columns: Sequence[str]) -> Tim
         rows=tuple(Row(span.name, span.cells) for _, span in spans),
         tracks=tuple(Tick((number + 0.5) * TRACK_PX, track.name) for number, track in enumerate(tracks)),
         bars=tuple(_bar(number, across(span.start), across(span.end), span.look) for number, span in spans),
-        x_ticks=tuple(time_labels(time_ticks(start, end, MOST_TICKS), across, length)),
+        x_ticks=tuple(time_labels(time_ticks(start, end, MOST_TICKS) or [start], across, length)),
         looks=tuple((look, words) for look, words in LOOKS.items() if look in shown),
     )
 

@@ -35,3 +35,8 @@ def test_what_lasted_no_time_is_seen_and_inside() -> None:
 def test_a_single_moment_is_drawn() -> None:
     drawn = timelines.timeline("Attempts", [Track("Attempt 1", [a_span(0, 0)])], [])
     assert drawn.bars[0].left == 0
+
+
+def test_what_was_over_within_a_second_still_says_when_that_was() -> None:
+    drawn = timelines.timeline("Attempts", [Track("Attempt 1", [a_span(0.2, 0.25)])], [])
+    assert [(tick.position, tick.label) for tick in drawn.x_ticks] == [(0, "08:00:00")]
