@@ -175,7 +175,7 @@ class RunningJob:
         self.check()
         if math.isnan(share):
             raise ValueError("A share is a number from 0 to 1.")
-        self._keeper.note(min(max(float(share), 0.0), 1.0), step.replace("\x00", "")[:200])
+        self._keeper.note(min(max(float(share), 0.0), 1.0), _plain(step)[:200])
 
     def log(self, text: str, level: str = "info", **fields: Any) -> None:
         """Add a line to the job's log: `level` is debug, info, warning or error, `fields` are its values."""
@@ -183,7 +183,7 @@ class RunningJob:
         # What the server would refuse is refused here, where it is known who wrote it.
         if level not in LEVELS or len(_json(fields)) > MOST_FIELDS_BYTES:
             raise ValueError(f"Levels are {', '.join(LEVELS)}, and fields have {MOST_FIELDS_BYTES} bytes at most.")
-        line = {"text": text.replace("\x00", "")[:MOST_CHARS] or " ", "level": level, "fields": fields}
+        line = {"text": _plain(text)[:MOST_CHARS] or " ", "level": level, "fields": fields}
         self._keeper.write(line)
 
     def check(self) -> None:
@@ -229,9 +229,10 @@ class RunningJob:
         except (LeaseLost, ApiError, Unreachable):
             pass
 
-    def _tell(self, what: str, told: dict[str, Any], **how: Any) -> Any:
+    def _tell(self, what: str, told: dict[str, Any], *, key: str | None = None, **how: Any) -> Any:
         path, body = f"/api/v1/jobs/{self.id}/{what}/", {"attempt": self.attempt, **told}
-        key = None if what == "heartbeat" else _new_key()
+        if what != "heartbeat":
+            key = key or _new_key()
         try:
             return self._client._send("POST", path, body, key=key, **how)
         except ApiError as error:
@@ -251,9 +252,9 @@ def _failure(error: BaseException) -> dict[str, Any]:
         told.update(code="job_timed_out", is_final=True)
     elif not isinstance(error, Exception):
         told.update(code="interrupted")
-    told["message"] = told["message"].replace("\x00", "")[:MOST_CHARS]
+    told["message"] = _plain(told["message"])[:MOST_CHARS]
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    told["traceback"] = text.replace("\x00", "")[-MOST_TRACEBACK_CHARS:]
+    told["traceback"] = _plain(text)[-MOST_TRACEBACK_CHARS:]
     return told
 
 
@@ -266,9 +267,11 @@ class _Keeper(threading.Thread):
         self._job = job
         self._beat_every_s = min(lease_s / 4, 10.0)
         # The next beat tries again.
-        self._once = {"patience_s": 0.0, "answer_s": min(lease_s / 2, 10.0)}
+        self._once: dict[str, Any] = {"patience_s": 0.0, "answer_s": min(lease_s / 2, 10.0)}
         self._told: dict[str, Any] = {}
         self._lines: deque[dict[str, Any]] = deque()
+        # What was sent last, under a key by which it is written once, also when its answer never came.
+        self._batch: tuple[list[dict[str, Any]], str] = ([], "")
         self._lost_count = 0
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -307,7 +310,7 @@ class _Keeper(threading.Thread):
     def flush(self) -> None:
         """Send all that was logged, however long that takes."""
         with self._sending:
-            self._send_lines({})
+            self._send_lines({}, until=math.inf)
 
     def end(self) -> None:
         self._ends.set()
@@ -315,30 +318,52 @@ class _Keeper(threading.Thread):
 
     def _send(self) -> None:
         self._has_news.clear()
+        with self._lock:
+            told = self._told
         with self._sending:
-            self._send_lines(self._once)
-            with self._lock:
-                told = self._told
             answer = self._job._tell("heartbeat", told, **self._once)
+            self._heed(answer)
+            self._send_lines(self._once, until=time.monotonic() + self._beat_every_s / 2)
+
+    def _heed(self, answer: Mapping[str, Any]) -> None:
         if self.stop is None and answer["cancel_requested"]:
             self.stop = JobCancelled("Somebody asked for the job to stop.")
         elif self.stop is None and answer["timed_out"]:
             self.stop = JobTimedOut("The job's time limit is over.")
 
-    def _send_lines(self, how: Mapping[str, Any]) -> None:
-        while lines := self._next_lines():
-            self._job._tell("log", {"lines": lines}, **how)
-            with self._lock:
-                for _ in lines:
-                    self._lines.popleft()
+    def _send_lines(self, how: Mapping[str, Any], *, until: float) -> None:
+        """Send what was logged, and no longer than that: who writes faster than it is sent shall keep the lease."""
+        most = LINES_AT_ONCE
+        while time.monotonic() < until:
+            lines, key = self._next_lines(most)
+            if not lines:
+                return
+            try:
+                self._job._tell("log", {"lines": lines}, key=key, **how)
+                most = min(most * 2, LINES_AT_ONCE)
+            except ApiError as refusal:
+                if len(lines) > 1:  # too much at once, or one of them is refused
+                    self._batch, most = ([], ""), len(lines) // 2
+                    continue
+                _log.warning("a line of %s was refused: %s", self._job.id, refusal)
+            self._forget(len(lines))
+        self._has_news.set()
 
-    def _next_lines(self) -> list[dict[str, Any]]:
+    def _next_lines(self, most: int) -> tuple[list[dict[str, Any]], str]:
         with self._lock:
             if self._lost_count and len(self._lines) < MOST_LINES_WAITING:
                 text = f"{self._lost_count} lines were not kept while the server was away"
                 self._lines.append({"text": text, "level": "warning", "fields": {}})
                 self._lost_count = 0
-            return list(islice(self._lines, LINES_AT_ONCE))
+            if not self._batch[0]:
+                self._batch = list(islice(self._lines, most)), _new_key()
+            return self._batch
+
+    def _forget(self, number: int) -> None:
+        with self._lock:
+            for _ in range(number):
+                self._lines.popleft()
+            self._batch = ([], "")
 
 
 class Client:
@@ -458,7 +483,7 @@ class Client:
                 return self._send_once(method, path, body, headers, answer_s)
             except _Passing as passing:
                 pause_s, reason = max(pause_s, passing.retry_after_s), str(passing)
-            except (OSError, http.client.HTTPException) as problem:
+            except (OSError, http.client.HTTPException, json.JSONDecodeError) as problem:
                 reason = str(getattr(problem, "reason", problem)) or type(problem).__name__
             if time.monotonic() + pause_s > until:
                 raise Unreachable(f"{self.url} cannot be reached: {reason}")
@@ -531,7 +556,7 @@ class _Worker:
 
     def _give_back(self, key: str) -> None:
         """The server may have given us a job at the moment in which we left: its answer is kept under the key."""
-        briefly = {"patience_s": 5.0, "answer_s": 5.0}
+        briefly: dict[str, Any] = {"patience_s": 5.0, "answer_s": 5.0}
         try:
             if data := self._ask(key, prefer="wait=0", **briefly):
                 RunningJob(self._client, data)._tell("release", {}, **briefly)
@@ -588,7 +613,9 @@ class _Passing(Exception):
 def _refused(refusal: urllib.error.HTTPError) -> Exception:
     try:
         told = json.loads(refusal.read())
-    except (ValueError, OSError):
+    except (ValueError, OSError, http.client.HTTPException):
+        told = {}
+    if not isinstance(told, dict):  # of somebody on the way to the server
         told = {}
     code = told.get("code", "")
     if refusal.code in PASSING or code == "idempotency_key_in_flight":
@@ -610,6 +637,11 @@ def _pauses() -> Iterator[float]:
 def _worker_name() -> str:
     """What this process is called where nobody says otherwise."""
     return f"{socket.gethostname()}:{os.getpid()}"[:100]
+
+
+def _plain(text: str) -> str:
+    """Text as the server takes it: without NUL, and names of files that are no Unicode with question marks."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def _json(value: Any) -> bytes:
