@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.actors import Actor
@@ -16,7 +18,8 @@ from apps.jobs.models import Job, JobLogLine
 from apps.jobs.running import RunningJob
 from tests import database
 from tests.isolation import DATABASE
-from tests.working import run_next
+from tests.jobs.test_dependencies import in_thread
+from tests.working import run_next, take
 
 KIND = "test.faults"
 
@@ -100,6 +103,35 @@ def test_an_attempt_gives_up_when_the_database_stays_away(in_acme: Any, actor: A
     job.refresh_from_db()
     assert (job.status, job.error_class) == ("retrying", "OperationalError")
     assert len(tries) > 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("left_s", [-1, 60])
+def test_an_effect_that_takes_long_to_write_keeps_no_lease_from_being_kept(
+    in_acme: Any, actor: Actor, left_s: int
+) -> None:
+    """One thread keeps the leases of all that a process runs."""
+    kinds.kind(KIND)(lambda job: None)
+    writes, other = submit(actor), submit(actor)
+    for _ in (writes, other):
+        assert take()
+    soon = timezone.now() + timedelta(seconds=1)
+    Job.objects.filter(pk=other.pk).update(lease_until=soon)
+    Job.objects.filter(pk=writes.pk).update(lease_until=timezone.now() + timedelta(seconds=left_s))
+    kept: list[Any] = []
+    failed: list[BaseException] = []
+    with transaction.atomic():
+        Job.objects.select_for_update().get(pk=writes.pk)
+        beating = in_thread(lambda: kept.append(dispatch.beat({writes.pk: 1, other.pk: 1})), failed)
+        beating.join(5)
+        has_waited = beating.is_alive()
+    beating.join()
+    assert (has_waited, failed, kept) == (False, [], [{writes.pk: False, other.pk: False}])
+    other.refresh_from_db()
+    assert other.lease_until > soon
+    with tenancy.no_scope():
+        ours = dispatch.beat({writes.pk: 1, other.pk: 1})
+    assert (writes.pk in ours) == (left_s > 0), "nobody writes any more, so that its lease counts"
 
 
 @pytest.mark.django_db
