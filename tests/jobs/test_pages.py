@@ -446,3 +446,23 @@ def test_nothing_picked_is_no_success(as_owner: Any, in_acme: Any) -> None:
     page = text_of(as_owner, DEAD)
     assert "Select the jobs first." in page
     assert "0 jobs" not in page
+
+
+def test_the_form_names_the_persons_zone(as_owner: Any, owner: Any, in_acme: Any) -> None:
+    owner.time_zone = "Asia/Kathmandu"
+    owner.save()
+    assert "In your time zone, Asia/Kathmandu." in text_of(as_owner, NEW)
+
+
+def test_who_cannot_submit_is_shown_no_form(as_viewer: Any) -> None:
+    assert as_viewer.get(NEW).status_code == 403
+
+
+def test_a_job_that_tells_no_step_is_starting_only_at_first(as_owner: Any, in_acme: Any) -> None:
+    now = timezone.now()
+    job = a_job(status="running", attempt=1, started_at=now, heartbeat_at=now, lease_until=now + timedelta(minutes=1))
+    assert "Starting" in text_of(as_owner, f"{LIST}{job.pk}/")
+    Job.objects.filter(pk=job.pk).update(progress=0.4)
+    page = text_of(as_owner, f"{LIST}{job.pk}/")
+    assert "40%" in page
+    assert "Starting" not in page
