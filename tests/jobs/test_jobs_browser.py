@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, expect
 from apps.core import live
 from apps.core.actors import Actor
 from apps.jobs import dead_set, services, tail
-from apps.jobs.models import Job, JobLogLine
+from apps.jobs.models import Job, JobLogLine, Worker
 from tests.core.test_live_pages import lives_up_to, opened
 from tests.core.web_server import WebServer
 
@@ -123,4 +124,17 @@ def test_what_was_opened_stays_open_while_the_page_lives(
     live.publish(f"job:{job.pk}")
     expect(page.locator("#job-state")).to_contain_text("nightly, renamed")
     expect(page.get_by_text("Traceback: here")).to_be_visible()
+    page.context.close()
+
+
+def test_a_worker_that_falls_silent_is_seen_without_a_reload(
+    browser: Browser, server: WebServer, as_owner: Any, in_acme: Any
+) -> None:
+    Worker.objects.create(name="host-1-runner-1", queues=["data"], slots=1)
+    page = opened(browser, server, as_owner, "jobs/queues/")
+    expect(page.locator("#queues")).to_contain_text("runner")
+    # What it was told of before it listened has been fetched.
+    page.wait_for_load_state("networkidle")
+    Worker.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    expect(page.locator("#queues")).to_contain_text("Silent")
     page.context.close()
