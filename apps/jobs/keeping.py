@@ -59,9 +59,10 @@ class Keeper(threading.Thread):
         with self._lock:
             self._held[running.id] = Held(running)
 
-    def release(self, running: RunningJob) -> None:
+    def release(self, running: RunningJob) -> bool:
+        """Whether its handler had not left it yet."""
         with self._lock:
-            self._held.pop(running.id, None)
+            return self._held.pop(running.id, None) is not None
 
     def is_busy(self) -> bool:
         return bool(self._held)
@@ -104,8 +105,12 @@ class Keeper(threading.Thread):
         self._ask(held)
         outstaying = [one for one in held.values() if one.outstays(self._grace_s()) and one.running.id in self._held]
         are_ended = [self._end_by_force(one.running) for one in outstaying]
-        if are_ended and all(are_ended):
-            announcements.flush()
+        if not (are_ended and all(are_ended)):
+            return
+        announcements.flush()
+        # Whoever left in the meantime may have begun the next job, which must not suffer from it.
+        were_held = [self.release(one.running) for one in outstaying]
+        if any(were_held):
             self._force()
 
     def _grace_s(self) -> float:
@@ -153,5 +158,4 @@ class Keeper(threading.Thread):
         # Nobody may be kept from ending a process by what hears of the job's end.
         except Exception:
             log.exception("end_not_written", job=str(running.id))
-        self.release(running)
         return True
