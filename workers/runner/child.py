@@ -32,7 +32,7 @@ class Stopped(BaseException):
 
 
 class Child:
-    def __init__(self, role: Role, sign: Sign, died: int) -> None:
+    def __init__(self, role: Role, sign: Sign, *, parent: int, died: int = 0) -> None:
         self.role, self.sign = role, sign
         self.name = f"{role.name}:{os.getpid()}"
         self._died = f"{role.name}:{died}" if died else ""
@@ -40,7 +40,7 @@ class Child:
         self.heartbeat = Heartbeat(
             redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1), "runner"
         )
-        self._parent = os.getppid()
+        self._parent = parent
         # A flag, because a signal's handler must take no lock that the code it interrupts may hold.
         self._is_stopping = False
         self._is_waiting = False
@@ -81,6 +81,10 @@ class Child:
             except (DatabaseError, InterfaceError) as error:
                 log.warning("database_away", error=str(error))
                 connections.close_all()
+                time.sleep(LONGEST_WAIT_S)
+            # A slot must not end with an attempt whose end nobody could write; its lease ends by itself.
+            except Exception:
+                log.exception("attempt_left", worker=self.name)
                 time.sleep(LONGEST_WAIT_S)
 
     def _run(self, claim: Claim, taker: Taker) -> Claim | None:
@@ -130,7 +134,7 @@ class Child:
             os._exit(STOPPED_BY_FORCE)
 
 
-def serve(role: Role, sign: Sign, died: int) -> None:
-    """Run jobs until SIGTERM, in place of the process `died` if it is not 0."""
+def serve(role: Role, sign: Sign, *, parent: int, died: int) -> None:
+    """Run jobs until SIGTERM or the end of `parent`, in place of the process `died` if it is not 0."""
     with tenancy.no_scope():
-        Child(role, sign, died).serve()
+        Child(role, sign, parent=parent, died=died).serve()

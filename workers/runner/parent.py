@@ -68,6 +68,7 @@ class Child:
 class Parent:
     def __init__(self, roles: Sequence[Role]) -> None:
         self._children = [Child(role) for role in roles]
+        self._pid = os.getpid()
         self._is_stopping = False
 
     def run(self) -> None:
@@ -106,7 +107,7 @@ class Parent:
 
         code = 1
         try:
-            serve(child.role, child.sign, child.died)
+            serve(child.role, child.sign, parent=self._pid, died=child.died)
             code = 0
         except BaseException:
             log.exception("child_failed", worker=child.role.name)
