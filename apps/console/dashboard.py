@@ -16,7 +16,7 @@ from apps.console.data_rights.models import ErasureReceipt
 from apps.console.status import queries as status
 from apps.console.tenants import figures, links
 from apps.deployments.models import Replica
-from apps.jobs.enums import ACTIVE, WAITING, Status
+from apps.jobs.enums import ACTIVE, OUTSIDE, WAITING, Status
 from apps.jobs.models import Job
 from apps.jobs.querysets import DEAD_SET, stuck
 from apps.jobs.queues import drained as drained_queues
@@ -63,9 +63,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def queues() -> list[dict[str, Any]]:
-    """What each queue has to do now, the one that waits longest first; `later` is not ready yet."""
+    """What each queue of ours has to do now, the one that waits longest first; `later` is not ready yet."""
     ready = Q(status__in=WAITING, ready_at__isnull=False)
-    rows = Job.unscoped.using("console").filter(status__in=ACTIVE).order_by().values("queue")
+    rows = Job.unscoped.using("console").filter(status__in=ACTIVE).exclude(queue=OUTSIDE).order_by().values("queue")
     counted = rows.annotate(
         running=Count("id", filter=Q(status=Status.RUNNING)),
         waiting=Count("id", filter=ready),

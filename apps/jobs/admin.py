@@ -22,7 +22,7 @@ from apps.core.formatting import ABSENT, format_count
 from apps.core.templatetags.console import ago
 from apps.jobs import dead_set, queues, services
 from apps.jobs.dead_set import Done
-from apps.jobs.enums import WAITING, Status
+from apps.jobs.enums import OUTSIDE, WAITING, Status
 from apps.jobs.models import Job, Queue, Worker
 from apps.jobs.querysets import DEAD_SET, stuck
 
@@ -175,7 +175,7 @@ class QueueAdmin(ConsoleAdmin):
 
     @admin.display(description="Workers alive", ordering="worker_count")
     def workers(self, row: Any) -> str:
-        return format_count(row.worker_count)
+        return "of organizations" if row.pk == OUTSIDE else format_count(row.worker_count)
 
     @admin.display(description="Why drained")
     def because(self, row: Any) -> str:

@@ -65,7 +65,7 @@ def claim(names: Collection[str], worker: str, lease_s: int) -> Job | None:
 def start(kind: str, input: dict[str, Any], *, worker: str, lease_s: int, by: Actor, label: str, wishes: Wishes) -> Job:
     """A job that runs at once, in the process that asks. Raises `KindNotOutside`, and as submitting does."""
     _require_outside([kind])
-    _note(worker, [kind])
+    _note(worker, [])
     return _begin(submissions.submit_open_job(kind, input, by=by, label=label, wishes=wishes), worker, lease_s)
 
 
@@ -73,13 +73,15 @@ def start(kind: str, input: dict[str, Any], *, worker: str, lease_s: int, by: Ac
 def beat(job_id: UUID, attempt: int, *, progress: float | None = None, step: str | None = None) -> Job:
     """Keep the attempt's lease, though never beyond the job's time limit, and note how far it is.
 
-    The answer's `cancel_requested_at` and `is_out_of_time` tell whether the worker should stop.
+    Once a stop was asked for, the lease is not kept any more: who goes on loses the job with it. The answer's
+    `cancel_requested_at` and `is_out_of_time` tell whether the worker should stop.
     """
     job = _current(job_id, attempt)
     _note_alive(job.worker)
     told = {name: value for name, value in (("progress", progress), ("step", step)) if value is not None}
     lease_end = Least(Now() + timedelta(seconds=job.lease_s or 0), Value(job.time_is_up_at))
-    Job.objects.filter(pk=job.pk).update(lease_until=lease_end, heartbeat_at=Now(), **told)
+    kept = {} if job.cancel_requested_at else {"lease_until": lease_end}
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=Now(), **kept, **told)
     if told:
         live.publish(f"job:{job.pk}")
     job.refresh_from_db()

@@ -16,6 +16,8 @@ from apps.jobs.models import Queue, Worker
 
 # A worker tells of itself every moment; one that is silent for so long is gone or hangs.
 SILENT_AFTER = timedelta(seconds=15)
+# For how long a process of an organization's own is remembered on its pages.
+SHOWN_FOR = timedelta(days=1)
 
 
 def declare(using: str = "default") -> None:

@@ -122,7 +122,7 @@ def cancel_job(job: Job, *, by: Actor) -> Job:
     if job.status in WAITING:
         return _finish(job, Status.CANCELLED, reason=f"Cancelled by {by.label}")
     if job.cancel_requested_at is None:
-        Job.objects.filter(pk=job.pk).update(cancel_requested_at=Now())
+        Job.objects.filter(pk=job.pk).update(cancel_requested_at=Now(), reason=f"Cancelled by {by.label}")
         job.refresh_from_db()
         _publish(job)
     return job
@@ -234,8 +234,9 @@ def fail(job: Job, failure: Failure) -> Job:
     return _finish(job, Status.FAILED, reason=failure.message)
 
 
-def confirm_cancelled(job: Job, reason: str = "Stopped at its next step, as asked") -> Job:
-    return _finish(job, Status.CANCELLED, reason=reason)
+def confirm_cancelled(job: Job, how: str = "") -> Job:
+    """End a job that was asked to stop; its reason says already who asked."""
+    return _finish(job, Status.CANCELLED, reason=". ".join(filter(None, [job.reason, how])))
 
 
 def retry_later(job: Job, failure: Failure, *, after: timedelta) -> Job:
@@ -244,7 +245,8 @@ def retry_later(job: Job, failure: Failure, *, after: timedelta) -> Job:
     if job.cancel_requested_at:
         return _finish(job, Status.CANCELLED, reason=failure.message)
     if job.attempt >= job.max_attempts:
-        return _finish(job, Status.DEAD, reason=f"Gave up after {job.attempt} attempts: {failure.message}")
+        tries = "1 attempt" if job.attempt == 1 else f"{job.attempt} attempts"
+        return _finish(job, Status.DEAD, reason=f"Gave up after {tries}: {failure.message}")
     return _put_back(job, failure.message, after)
 
 

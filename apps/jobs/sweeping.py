@@ -18,7 +18,7 @@ from apps.jobs.services import Failure
 
 log = structlog.get_logger(__name__)
 
-SILENT = Failure("worker_lost", "The worker went silent; its lease ran out")
+SILENT = Failure("worker_lost", "Its worker died or went silent")
 WORKER_FORGOTTEN_AFTER = timedelta(minutes=10)
 
 

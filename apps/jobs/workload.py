@@ -15,11 +15,10 @@ from apps.core.postgres.aggregates import StepNumber
 from apps.jobs import kinds, listing
 from apps.jobs.enums import FINISHED, OUTSIDE, WAITING, Status
 from apps.jobs.models import Job, OutsideWorker, Queue, Worker
-from apps.jobs.queues import SILENT_AFTER
+from apps.jobs.queues import SHOWN_FOR, SILENT_AFTER
 
 CHART_HEIGHT = 96
 HOUR = time_ranges.TimeRange("1h", "Last hour", timedelta(hours=1), timedelta(minutes=2))
-SHOWN_FOR = timedelta(days=1)
 MOST_WORKERS = 50
 BADLY = Q(status__in=(Status.FAILED, Status.DEAD))
 

@@ -261,3 +261,16 @@ def test_what_a_dead_worker_held_goes_back_at_once_and_nobody_elses(in_acme: Any
     dispatch.lose("runner-1:17")
     sweeping.return_lost()
     assert [Job.objects.get(pk=job.pk).status for job in (lost, kept)] == ["retrying", "running"]
+
+
+def test_the_history_says_who_had_a_running_job_stopped(in_acme: Any, actor: Actor, define: Any) -> None:
+    def handler(job: RunningJob) -> None:
+        services.cancel_job(Job.objects.get(pk=job.id), by=actor)
+        job.stop = errors.JobCancelled()
+        job.progress(0.5)
+
+    define(handler)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("cancelled", f"Cancelled by {actor.label}")

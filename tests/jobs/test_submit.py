@@ -216,3 +216,10 @@ def test_p2_the_same_key_sent_twice_at_once_makes_one_job(
 def test_the_service_takes_what_a_page_gives(in_acme: Any, actor: Actor) -> None:
     job = submissions.submit_open_job("mine", {}, by=actor, label="", wishes=Wishes(tags=["a"]))
     assert (job.label, [mark.tag for mark in job.tags.all()]) == ("mine", ["a"])
+
+
+def test_a_member_that_nobody_knows_is_refused_by_its_name(api_developer: Any, in_acme: Any) -> None:
+    body = {"kind": "nightly-train", "run_At": "2030-01-01T00:00:00Z"}
+    answer = api_developer.post("/api/v1/jobs/", body, format="json")
+    assert (answer.status_code, Job.objects.count()) == (422, 0)
+    assert "run_At" in str(answer.json())

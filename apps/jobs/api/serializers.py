@@ -45,7 +45,15 @@ class JsonObjectField(serializers.DictField):
 
 
 class NewJobSerializer(serializers.Serializer):
-    kind = serializers.RegexField(KIND, help_text="One of the organization's own, or one of ours that is open.")
+    """Refuses members that it does not know: a wish that is misspelt must not be one that is passed over."""
+
+    default_error_messages = {"unknown": "There is no such member. There are: {known}."}
+
+    kind = serializers.RegexField(
+        KIND,
+        help_text="One of the organization's own, or one of ours that is open.",
+        error_messages={"invalid": "Small letters, digits, dots, dashes and underscores, at most 60."},
+    )
     name = serializers.CharField(max_length=200, required=False, help_text="What people call it; by default its kind.")
     input = JsonObjectField(max_bytes=MAX_INPUT_BYTES, required=False, help_text="At most 64 KiB.")
     priority = serializers.IntegerField(
@@ -66,6 +74,13 @@ class NewJobSerializer(serializers.Serializer):
     callback_url = serializers.CharField(
         max_length=1000, required=False, help_text="Where its end is posted, signed as Standard Webhooks says."
     )
+
+    def to_internal_value(self, data: Any) -> Any:
+        told = super().to_internal_value(data)
+        if unknown := set(data) - set(self.fields):
+            message = self.error_messages["unknown"].format(known=", ".join(self.fields))
+            raise serializers.ValidationError({name: [message] for name in sorted(unknown)})
+        return told
 
     def wishes(self) -> Wishes:
         told = self.validated_data
