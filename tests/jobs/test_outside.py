@@ -184,6 +184,20 @@ def test_a_cancelled_job_whose_worker_is_gone_ends_with_its_lease(taken: Any, ac
     assert row(taken).status == "cancelled"
 
 
+def test_a_worker_that_goes_on_after_a_cancel_loses_its_job_with_its_lease(
+    taken: Any, actor: Actor, api_developer: Any
+) -> None:
+    services.cancel_job(row(taken), by=actor)
+    soon = timezone.now() + timedelta(seconds=1)
+    Job.objects.filter(pk=taken["id"]).update(lease_until=soon)
+    assert tell(api_developer, taken, "heartbeat", progress=0.5).json()["cancel_requested"] is True
+    assert (row(taken).lease_until, row(taken).progress) == (soon, 0.5)
+    end_lease(taken)
+    sweeping.sweep()
+    assert row(taken).status == "cancelled"
+    assert tell(api_developer, taken, "heartbeat").json()["code"] == "lease_lost"
+
+
 def test_no_lease_is_kept_beyond_the_time_limit(in_acme: Any, actor: Actor, api_developer: Any) -> None:
     submit(actor, time_limit_s=100)
     job = claim(api_developer, lease_s=60).json()
