@@ -21,6 +21,7 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client as Browser
 
+from apps.core import held_calls
 from apps.core.actors import Actor
 from apps.jobs import services, sweeping
 from apps.jobs.client import modelyard, wheel
@@ -266,29 +267,27 @@ def test_a_server_that_restarts_in_the_middle_loses_nothing(
     assert [line.text for line in job.log_lines.all()] == [f"line {number}" for number in range(250)]
 
 
-def test_a_held_claim_is_answered_within_half_a_second_of_the_submit(
-    in_acme: Any, actor: Actor, client: modelyard.Client
+def test_a_held_claim_is_answered_by_the_ring_of_a_submit(
+    in_acme: Any, actor: Actor, client: modelyard.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def claim() -> tuple[Any, float]:
-        body = {"kinds": [KIND], "worker": "gpu-1", "wait_s": 20}
-        return client._send("POST", "/api/v1/jobs/claim/", body), time.monotonic()
+    monkeypatch.setattr(held_calls, "LOOK_EVERY_S", 3600.0)  # the clock finds nothing
+
+    def claim() -> Any:
+        return client._send("POST", "/api/v1/jobs/claim/", {"kinds": [KIND], "worker": "gpu-1", "wait_s": 20})
 
     with ThreadPoolExecutor(1) as caller:
         for _ in range(3):
             call = caller.submit(claim)
             time.sleep(1.5)
-            submitted_at = time.monotonic()
             job = submit(actor)
-            data, answered_at = call.result(DEADLINE_S)
-            assert data["id"] == str(job.pk)
-            assert answered_at - submitted_at < 0.5
+            assert call.result(DEADLINE_S)["id"] == str(job.pk)
 
 
 def test_a_held_claim_ends_with_nothing(in_acme: Any, client: modelyard.Client) -> None:
     began = time.monotonic()
     body = {"kinds": [KIND], "worker": "gpu-1", "wait_s": 2}
     assert client._send("POST", "/api/v1/jobs/claim/", body) is None
-    assert 1.9 < time.monotonic() - began < 4
+    assert time.monotonic() - began > 1.9
 
 
 def test_a_token_that_is_revoked_while_its_call_is_held_gets_nothing(
