@@ -20,7 +20,7 @@ from bench import bare_tasks, job_kinds, job_reports
 from workers.supervisor import programs
 from workers.supervisor.state import ROOT
 
-ROUNDS = int(os.environ.get("ROUNDS", "3"))
+ROUNDS = 3
 BACKLOG = 3000
 SINGLES = 200
 PROCESSES = 2

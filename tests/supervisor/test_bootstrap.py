@@ -123,4 +123,4 @@ def test_an_unknown_command_lists_the_known_ones() -> None:
     script = Path(bootstrap.__file__)
     ended = subprocess.run([sys.executable, script, "fly"], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "up|reset|test|lint|lock|bench" in ended.stderr
+    assert "up|reset|test|drill|lint|lock|bench" in ended.stderr
