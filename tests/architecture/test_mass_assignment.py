@@ -159,6 +159,10 @@ def prepare(method: str, path: str, rows: Rows) -> None:
         work_outside(rows["job_id"])
 
 
+# These name a member that they do not know instead of passing over it.
+REFUSING = {("post", "/api/v1/jobs/"), ("post", "/api/v1/jobs/start/")}
+
+
 def test_what_is_only_read_is_never_written(rows: Rows, acme: Any, api_owner: Any, schema: dict[str, Any]) -> None:
     tried: set[tuple[str, str]] = set()
     with tenancy.scope(acme.pk):
@@ -175,6 +179,10 @@ def test_what_is_only_read_is_never_written(rows: Rows, acme: Any, api_owner: An
             with undone():
                 prepare(method, path, rows)
                 answer = getattr(api_owner, method)(target, {**sent, **body})
+                if (method, path) in REFUSING:
+                    assert answer.status_code == 422, (method, path, answer.content)
+                    tried.add((method, path))
+                    continue
                 assert answer.status_code == honest.status_code, (method, path, answer.content)
                 row, shown = row_of(answer.json()["id"]), answer.json()
                 written = [
