@@ -121,3 +121,27 @@ def test_the_focus_stays_on_its_line_while_others_arrive(
 
     expect(title).to_be_focused()
     page.context.close()
+
+
+# The list is replaced, and something else before the focus is back in it.
+REPLACED_TOGETHER = """() => {
+  const tell = (name, target) => document.dispatchEvent(new CustomEvent(name, { detail: { target } }));
+  const list = document.activeElement.closest("[data-live]");
+  tell("htmx:beforeSwap", list);
+  document.activeElement.blur();
+  tell("htmx:beforeSwap", document.querySelector("header"));
+  tell("htmx:afterSettle", list);
+}"""
+
+
+def test_the_focus_comes_back_though_something_else_is_replaced_meanwhile(
+    browser: Browser, url: str, as_developer: Client, acme: Any, developer: Any
+) -> None:
+    page = signed_in(browser, url, as_developer)
+    fail_a_job(acme, developer, "Train churn")
+    page.goto(f"{url}{INBOX}")
+    title = page.get_by_role("button", name="Train churn failed")
+    title.focus()
+    page.evaluate(REPLACED_TOGETHER)
+    expect(title).to_be_focused()
+    page.context.close()

@@ -10,13 +10,14 @@ function meaning(element) {
   return [tagName, name, value, type, dateTime, dataset.dialog, leadsTo].join(" ");
 }
 
+// Something else, or the same once more, may be replaced before the focus is back: that forgets nothing.
 document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
   const focused = document.activeElement;
-  left = target.contains(focused) && focused.matches(FOCUSABLE) && !focused.id ? meaning(focused) : "";
+  if (target.contains(focused) && focused.matches(FOCUSABLE)) left = focused.id ? "" : meaning(focused);
 });
 document.addEventListener("htmx:afterSettle", () => {
-  if (!left || document.activeElement !== document.body) return;
-  const same = [...document.querySelectorAll(FOCUSABLE)].find((element) => meaning(element) === left);
+  const isLost = left && document.activeElement === document.body;
+  const same = isLost && [...document.querySelectorAll(FOCUSABLE)].find((element) => meaning(element) === left);
   left = "";
-  same?.focus({ preventScroll: true });
+  if (same) same.focus({ preventScroll: true });
 });
