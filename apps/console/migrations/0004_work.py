@@ -34,7 +34,7 @@ $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("console", "0003_old_claim"), ("organizations", "0009_plan"), ("jobs", "0006_dead_set")]
+    dependencies = [("console", "0003_old_claim"), ("organizations", "0009_plan"), ("jobs", "0004_functions")]
 
     operations = [
         migrations.CreateModel(

@@ -288,4 +288,12 @@ class Migration(migrations.Migration):
             model_name='outsideworker',
             constraint=models.UniqueConstraint(fields=('organization', 'id'), name='jobs_outsideworker_key'),
         ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('discarded_at__isnull', True), ('status', 'dead')), fields=['organization', '-id'], name='jobs_dead_set'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('queue', 'outside'), ('ready_at__isnull', False), ('status__in', ('pending', 'retrying'))), fields=['organization', 'kind', '-priority', 'ready_at', 'id'], name='jobs_ready_outside'),
+        ),
     ]

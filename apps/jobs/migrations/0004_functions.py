@@ -114,8 +114,11 @@ END
 $$
 """
 
-# What a job's end means for those that wait for it. Returns the queues in which some became ready.
-SETTLE = """
+# What wakes those who wait for a job: our workers hear of a queue, outside ones of a kind of their organization.
+BELL = "CASE queue WHEN 'outside' THEN 'outside:' || organization_id || ':' || kind ELSE queue::text END"
+
+# What a job's end means for those that wait for it. Returns the bells to ring for those that became ready.
+SETTLE = f"""
 RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -135,9 +138,9 @@ BEGIN
                 ready_at = CASE WHEN waits_for = 1 AND run_at <= clock_timestamp() THEN clock_timestamp() END
             WHERE id IN (SELECT job_id FROM jobs_jobdependency WHERE needs_id = $1)
                 AND status IN ('pending', 'retrying') AND waits_for > 0
-            RETURNING queue, ready_at
+            RETURNING queue, organization_id, kind, ready_at
         )
-        SELECT DISTINCT queue::text FROM freed WHERE ready_at IS NOT NULL;
+        SELECT DISTINCT {BELL} FROM freed WHERE ready_at IS NOT NULL;
     ELSE
         UPDATE jobs_job SET doomed_by_id = $1
         WHERE id IN (SELECT job_id FROM jobs_jobdependency WHERE needs_id = $1)
@@ -145,7 +148,7 @@ BEGIN
     END IF;
 END
 $$
-"""
+"""  # noqa: S608 - of constants alone
 
 # The quick end of an attempt that has nothing to write but its result, and the next job, in one transaction.
 SUCCEED_AND_CLAIM = """
@@ -175,19 +178,38 @@ END
 $$
 """
 
+# Waits for no lock, because one thread keeps the leases of a whole process. Whoever writes an attempt's effect holds
+# its row: nobody can take it meanwhile, so it is still ours whatever its lease says.
 BEAT = """
 RETURNS TABLE (job_id uuid, is_cancelled boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE jobs_job SET
-        lease_until = clock_timestamp() + make_interval(secs => $3), heartbeat_at = clock_timestamp()
-    FROM unnest($1, $2) AS mine (id, attempt)
-    WHERE jobs_job.id = mine.id AND jobs_job.attempt = mine.attempt
-        AND status = 'running' AND lease_until > clock_timestamp()
-    RETURNING jobs_job.id, cancel_requested_at IS NOT NULL
+    WITH ours AS (
+        SELECT jobs_job.id FROM jobs_job, unnest($1, $2) AS mine (id, attempt)
+        WHERE jobs_job.id = mine.id AND jobs_job.attempt = mine.attempt AND status = 'running'
+    ), free AS (
+        SELECT id FROM jobs_job WHERE id IN (SELECT id FROM ours) FOR NO KEY UPDATE SKIP LOCKED
+    ), kept AS (
+        UPDATE jobs_job SET
+            lease_until = clock_timestamp() + make_interval(secs => $3), heartbeat_at = clock_timestamp()
+        FROM free, unnest($1, $2) AS mine (id, attempt)
+        WHERE jobs_job.id = free.id AND jobs_job.id = mine.id AND jobs_job.attempt = mine.attempt
+            AND status = 'running' AND lease_until > clock_timestamp()
+        RETURNING jobs_job.id, cancel_requested_at IS NOT NULL
+    )
+    SELECT * FROM kept UNION ALL SELECT id, false FROM ours WHERE id NOT IN (SELECT id FROM free)
 $$
 """
 
-PROMOTE = """
+# Ends the leases of a worker that is known to be dead, so that nobody waits for them to run out.
+LOSE = """
+RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE jobs_job SET lease_until = clock_timestamp()
+    WHERE status = 'running' AND queue <> 'outside' AND worker = $1
+$$
+"""
+
+PROMOTE = f"""
 RETURNS SETOF text
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WITH due AS (
@@ -197,11 +219,11 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
         ORDER BY run_at LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED
     ), promoted AS (
         UPDATE jobs_job SET ready_at = clock_timestamp() FROM due WHERE jobs_job.id = due.id
-        RETURNING queue
+        RETURNING queue, organization_id, kind
     )
-    SELECT DISTINCT queue::text FROM promoted
+    SELECT DISTINCT {BELL} FROM promoted
 $$
-"""
+"""  # noqa: S608 - of constants alone
 
 DOOMED = """
 RETURNS TABLE (job_id uuid, tenant_id uuid, current_attempt integer)
@@ -253,6 +275,7 @@ class Migration(migrations.Migration):
         system_function("jobs_settle(uuid)", SETTLE),
         system_function(f"jobs_succeed_and_claim(uuid, integer, jsonb, {CLAIM_ARGUMENTS})", SUCCEED_AND_CLAIM),
         system_function("jobs_beat(uuid[], integer[], double precision)", BEAT),
+        system_function("jobs_lose(text)", LOSE),
         system_function("jobs_promote()", PROMOTE),
         system_function("jobs_doomed(integer)", DOOMED),
         system_function("jobs_untold()", UNTOLD),
