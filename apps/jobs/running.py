@@ -170,9 +170,9 @@ def _reach_the_database() -> None:
 
 def failure_of(error: Exception) -> Failure:
     """What an error tells: a refusal its own words, anything else its class and where it happened."""
-    name = type(error).__name__
     if isinstance(error, DomainError):
-        return Failure(error.code, error.message, name)
+        return Failure.of(error)
+    name = type(error).__name__
     text = "".join(traceback.format_exception(error))
     return Failure("unexpected", f"{name}: {error}".replace("\x00", ""), name, text.replace("\x00", ""))
 

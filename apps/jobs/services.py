@@ -15,6 +15,7 @@ from django.db.models.functions import Least, Now
 from apps.audit import services as audit
 from apps.core import live
 from apps.core.actors import Actor
+from apps.core.errors import DomainError
 from apps.core.tenancy import current_tenant_id
 from apps.jobs import dispatch, doorbell, errors, kinds, telling
 from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, RETRYABLE, WAITING, Status
@@ -48,8 +49,7 @@ def submit_job(
 
     Raises `DependencyUnknown`, `DependencyEndedBadly`.
     """
-    definition = kinds.get(kind)
-    needed = _needed(wishes.depends_on)
+    definition, needed = kinds.get(kind), _needed(wishes.depends_on)
     waits_for = sum(not job.is_finished for job in needed)
     is_ready = wishes.run_at is None and not waits_for
     job: Job = Job.objects.create(
@@ -65,11 +65,7 @@ def submit_job(
         ready_at=Now() if is_ready else None,
         waits_for=waits_for,
         callback_url=wishes.callback_url,
-        subject_type=subject._meta.model_name or "" if subject else "",
-        subject_id=subject.pk if subject else None,
-        created_by_id=by.id,
-        created_by_label=by.label[:200],
-        request_id=by.request_id,
+        **_origin(by, subject),
     )
     _wait_for(job, needed)
     _tag(job, wishes.tags)
@@ -77,6 +73,12 @@ def submit_job(
         doorbell.ring_on_commit(job.bell)
     _publish(job)
     return job
+
+
+def _origin(by: Actor, subject: models.Model | None) -> dict[str, Any]:
+    """Who asked for it, and what it is about."""
+    about = {"subject_type": subject._meta.model_name or "", "subject_id": subject.pk} if subject else {}
+    return {**about, "created_by_id": by.id, "created_by_label": by.label[:200], "request_id": by.request_id}
 
 
 def _needed(ids: Collection[UUID]) -> list[Job]:
@@ -223,6 +225,11 @@ class Failure:
     error_class: str = ""
     traceback: str = ""
 
+    @classmethod
+    def of(cls, refusal: DomainError) -> Failure:
+        """What a refusal says by itself."""
+        return cls(refusal.code, refusal.message, type(refusal).__name__)
+
     def write_to(self, job: Job) -> None:
         job.error_code, job.error_message = self.code, self.message
         job.error_class, job.traceback = self.error_class[:100], self.traceback
@@ -265,8 +272,7 @@ def give_back(job: Job, *, by: Actor) -> Job:
     if job.status != Status.RUNNING:
         raise errors.JobNotRunning(status=job.status)
     audit.record(by, "job.given_back", job, {"worker": job.worker, "attempt": job.attempt})
-    reason = f"Taken from its worker by {by.label}"
-    return hand_back(job, reason)
+    return hand_back(job, f"Taken from its worker by {by.label}")
 
 
 def _put_back(job: Job, reason: str, after: timedelta) -> Job:
@@ -300,8 +306,7 @@ def _finish(job: Job, status: str, reason: str = "") -> Job:
 def doom(job: Job) -> Job:
     """End a job that waits for one that ended badly."""
     needed = Job.objects.get(pk=job.doomed_by_id)
-    error = errors.DependencyFailed(label=needed.label, id=needed.pk, status=needed.status)
-    return fail(job, Failure(error.code, error.message, type(error).__name__))
+    return fail(job, Failure.of(errors.DependencyFailed(label=needed.label, id=needed.pk, status=needed.status)))
 
 
 def _publish(job: Job) -> None:

@@ -55,8 +55,7 @@ def _return_lost(found: dispatch.Found) -> None:
 def _end_lost(job: Job) -> None:
     # Nobody can end a process elsewhere: its lease is not kept beyond the time limit.
     if job.is_outside and job.lease_until == job.time_is_up_at and not job.cancel_requested_at:
-        error = JobTimedOut(seconds=job.time_limit_s)
-        services.fail(job, Failure(error.code, error.message, type(error).__name__))
+        services.fail(job, Failure.of(JobTimedOut(seconds=job.time_limit_s)))
     else:
         services.retry_later(job, SILENT, after=timedelta(0))
 

@@ -71,8 +71,9 @@ def tell_before_more(ids: Collection[UUID]) -> None:
 def _tell(jobs: list[Job]) -> None:
     if jobs:
         _meter(jobs)
-        _notify(jobs)
-        callbacks.call_back([(job, _told(job)) for job in jobs])
+        ends = [(job, _told(job)) for job in jobs]
+        _notify(ends)
+        callbacks.call_back(ends)
         Job.objects.filter(pk__in=[job.pk for job in jobs]).update(told_at=Now())
 
 
@@ -84,16 +85,16 @@ def _meter(jobs: list[Job]) -> None:
     live.publish("usage")
 
 
-def _notify(jobs: list[Job]) -> None:
+def _notify(ends: list[tuple[Job, dict[str, Any]]]) -> None:
     """Webhooks hear of every end, the person who submitted of those that have no event of their own."""
-    notifications.notify_all([_happening(job) for job in jobs])
+    notifications.notify_all([_happening(job, told) for job, told in ends])
 
 
-def _happening(job: Job) -> notifications.Happening:
+def _happening(job: Job, told: dict[str, Any]) -> notifications.Happening:
     event = END_EVENTS[Status(job.status)]
     if kinds.get(job.kind).tells_its_own_end:
-        return notifications.happening(event, job, _told(job), to=[], but=job.created_by_id)
-    return notifications.happening(event, job, _told(job), to=[job.created_by_id])
+        return notifications.happening(event, job, told, to=[], but=job.created_by_id)
+    return notifications.happening(event, job, told, to=[job.created_by_id])
 
 
 def _told(job: Job) -> dict[str, Any]:
