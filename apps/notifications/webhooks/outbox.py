@@ -16,6 +16,15 @@ from apps.notifications.models import Delivery, WebhookEndpoint, WebhookMessage
 from apps.notifications.webhooks import clock, doorbell
 
 
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An event with its data, and the columns of each delivery of it: an endpoint, and more for a callback."""
+
+    event: str
+    data: dict[str, Any]
+    to: list[dict[str, Any]]
+
+
 def enqueue(event: str, data: dict[str, Any]) -> list[Delivery]:
     """Tell the endpoints of the current tenant that want `event`. `data` holds what JSON can tell, and no secrets."""
     return enqueue_all([(event, data)])
@@ -25,28 +34,15 @@ def enqueue(event: str, data: dict[str, Any]) -> list[Delivery]:
 def enqueue_all(happened: Sequence[tuple[str, dict[str, Any]]]) -> list[Delivery]:
     """Tell of these events, each with its data; more of them take no more statements."""
     endpoints = list(WebhookEndpoint.objects.filter(disabled_at__isnull=True))
-    wanted = [(event, data, [row for row in endpoints if row.wants(event)]) for event, data in happened]
-    return _write([one for one in wanted if one[2]])
+    letters = [
+        Letter(event, data, [{"endpoint": row} for row in endpoints if row.wants(event)]) for event, data in happened
+    ]
+    return _write([letter for letter in letters if letter.to])
 
 
 def send_to(endpoint: WebhookEndpoint, event: str, data: dict[str, Any]) -> Delivery:
-    (delivery,) = _write([(event, data, [endpoint])])
+    (delivery,) = _write([Letter(event, data, [{"endpoint": endpoint}])])
     return delivery
-
-
-def _write(wanted: list[tuple[str, dict[str, Any], list[WebhookEndpoint]]]) -> list[Delivery]:
-    if not wanted:
-        return []
-    now = clock.now()
-    messages = [WebhookMessage(event=event, body=_body(event, now, data)) for event, data, _ in wanted]
-    WebhookMessage.objects.bulk_create(messages)
-    deliveries: list[Delivery] = Delivery.objects.bulk_create(
-        Delivery(message=message, endpoint=row, began_at=now, next_attempt_at=now)
-        for message, (_, _, endpoints) in zip(messages, wanted, strict=True)
-        for row in endpoints
-    )
-    doorbell.ring_on_commit()
-    return deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +58,25 @@ class Callback:
 @transaction.atomic
 def call_back(endpoint: WebhookEndpoint, callbacks: Sequence[Callback]) -> list[Delivery]:
     """Send each to its address, signed with the secret of `endpoint`."""
+    return _write(
+        [
+            Letter(one.event, one.data, [{"endpoint": endpoint, "url": one.url, "subject_id": one.subject_id}])
+            for one in callbacks
+        ]
+    )
+
+
+def _write(letters: list[Letter]) -> list[Delivery]:
+    if not letters:
+        return []
     now = clock.now()
-    messages = [WebhookMessage(event=one.event, body=_body(one.event, now, one.data)) for one in callbacks]
-    rows = [
-        Delivery(
-            message=message,
-            endpoint=endpoint,
-            url=one.url,
-            subject_id=one.subject_id,
-            began_at=now,
-            next_attempt_at=now,
-        )
-        for message, one in zip(WebhookMessage.objects.bulk_create(messages), callbacks, strict=True)
-    ]
-    deliveries: list[Delivery] = Delivery.objects.bulk_create(rows)
+    messages = [WebhookMessage(event=letter.event, body=_body(letter.event, now, letter.data)) for letter in letters]
+    WebhookMessage.objects.bulk_create(messages)
+    deliveries: list[Delivery] = Delivery.objects.bulk_create(
+        Delivery(message=message, began_at=now, next_attempt_at=now, **columns)
+        for message, letter in zip(messages, letters, strict=True)
+        for columns in letter.to
+    )
     doorbell.ring_on_commit()
     return deliveries
 
