@@ -250,7 +250,7 @@ def retry_later(job: Job, failure: Failure, *, after: timedelta) -> Job:
     """Put an attempt that went wrong back into the queue, or end the job when it has had all of them."""
     failure.write_to(job)
     if job.cancel_requested_at:
-        return _finish(job, Status.CANCELLED, reason=failure.message)
+        return confirm_cancelled(job, failure.message)
     if job.attempt >= job.max_attempts:
         tries = "1 attempt" if job.attempt == 1 else f"{job.attempt} attempts"
         return _finish(job, Status.DEAD, reason=f"Gave up after {tries}: {failure.message}")

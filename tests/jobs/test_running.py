@@ -274,3 +274,17 @@ def test_the_history_says_who_had_a_running_job_stopped(in_acme: Any, actor: Act
     run_next()
     job.refresh_from_db()
     assert (job.status, job.reason) == ("cancelled", f"Cancelled by {actor.label}")
+
+
+def test_the_history_says_who_had_a_job_stopped_that_went_wrong_meanwhile(
+    in_acme: Any, actor: Actor, define: Any
+) -> None:
+    def handler(job: RunningJob) -> None:
+        services.cancel_job(Job.objects.get(pk=job.id), by=actor)
+        raise RuntimeError("no disk")
+
+    define(handler)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("cancelled", f"Cancelled by {actor.label}. RuntimeError: no disk")
