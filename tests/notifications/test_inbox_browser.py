@@ -69,6 +69,22 @@ def test_reading_in_one_window_counts_down_in_another(
         page.context.close()
 
 
+def test_the_bell_does_not_fade_while_it_counts_again(
+    browser: Browser, url: str, as_developer: Client, acme: Any, developer: Any
+) -> None:
+    page = signed_in(browser, url, as_developer)
+    listening(page, f"{url}{INBOX}")
+    asked: list[Any] = []
+    page.route("**/notifications/bell/", lambda route: asked.append(route))
+    with page.expect_request("**/notifications/bell/"):
+        fail_a_job(acme, developer, "Train churn")
+    waiting = page.locator("#bell.htmx-request")
+    expect(waiting).to_have_css("opacity", "1")
+    asked.pop().continue_()
+    expect(bell(page)).to_have_accessible_name("Notifications, 1 unread")
+    page.context.close()
+
+
 def press_tab_until(page: Page, name: str) -> None:
     for _ in range(60):
         page.keyboard.press("Tab")
