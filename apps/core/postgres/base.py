@@ -1,16 +1,19 @@
 """Django's PostgreSQL back end, which also tells the database which tenant is in scope.
 
 Row-level security reads `app.tenant` and `app.principal`. Both are local to a transaction, so that nothing
-leaks through a pooled connection; a statement outside a transaction gets a short one of its own.
+leaks through a pooled connection; a statement outside a transaction travels in one message with them, which
+PostgreSQL takes for a transaction of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.postgresql import base
+from psycopg import ServerCursor
 
 from apps.core.tenancy import scopes
 
@@ -42,7 +45,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
             cursor.execute(WRITE_SCOPE, scope.as_settings() if scope else ("", ""))
 
     def _inside_scope(self, execute: Callable, sql: Any, params: Any, many: bool, context: dict) -> Any:
-        if self.in_atomic_block or not self.get_autocommit() or not scopes.current():
+        scope = scopes.current()
+        if self.in_atomic_block or not self.get_autocommit() or not scope:
             return execute(sql, params, many, context)
-        with transaction.atomic(using=self.alias):
-            return execute(sql, params, many, context)
+        cursor = context["cursor"]
+        if many or isinstance(cursor.cursor, ServerCursor):
+            with transaction.atomic(using=self.alias):
+                return execute(sql, params, many, context)
+        result = execute(f"{in_scope(scope)}; {sql}", params, many, context)
+        cursor.nextset()  # from the settings' answer to the statement's
+        return result
+
+
+def in_scope(scope: scopes.Scope) -> str:
+    """The statement that tells the scope, with ids and nothing else in it."""
+    tenant, principal = (str(UUID(value)) if value else "" for value in scope.as_settings())
+    return f"SELECT set_config('app.tenant', '{tenant}', true), set_config('app.principal', '{principal}', true)"
