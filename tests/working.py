@@ -20,7 +20,8 @@ def take(queue: str = "default", worker: str = "worker-1") -> Claim | None:
 
 def claim_of(job: Job, attempt: int) -> Claim:
     """What a worker was given that took this attempt of the job."""
-    return Claim(job.pk, job.organization_id, attempt, job.kind, job.input, job.time_limit_s, job.request_id)
+    of_job = (job.pk, job.organization_id, attempt, job.kind, job.input, job.time_limit_s, job.request_id)
+    return Claim(*of_job, job.worker)
 
 
 def run(claim: Claim) -> None:

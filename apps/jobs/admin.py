@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Count, Min, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -24,7 +24,7 @@ from apps.jobs import dead_set, queues, services
 from apps.jobs.dead_set import Done
 from apps.jobs.enums import OUTSIDE, WAITING, Status
 from apps.jobs.models import Job, Queue, Worker
-from apps.jobs.querysets import DEAD_SET, stuck
+from apps.jobs.querysets import DEAD_SET, READY, stuck
 
 STATUS_COLORS = {
     "running": "info",
@@ -121,16 +121,13 @@ class JobAdmin(ConsoleAdmin):
         self.message_user(request, f"{format_count(count)} dead jobs are {done}{left}.")
 
 
-def _in_queue(**conditions: Any) -> QuerySet[Any]:
+def _in_queue(*of: Q, **conditions: Any) -> QuerySet[Any]:
     """The jobs of the queue that the outer query is at."""
-    return Job.unscoped.filter(queue=OuterRef("pk"), **conditions).order_by().values("queue")
+    return Job.unscoped.filter(*of, queue=OuterRef("pk"), **conditions).order_by().values("queue")
 
 
 def _number(rows: QuerySet[Any]) -> Coalesce:
     return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
-
-
-READY = {"status__in": WAITING, "ready_at__isnull": False}
 
 
 @admin.register(Queue)
@@ -147,9 +144,9 @@ class QueueAdmin(ConsoleAdmin):
         serving = Worker.objects.filter(heartbeat_at__gt=Now() - queues.SILENT_AFTER, queues__has_key=OuterRef("pk"))
         return rows.annotate(
             running_count=_number(_in_queue(status=Status.RUNNING)),
-            ready_count=_number(_in_queue(**READY)),
+            ready_count=_number(_in_queue(READY)),
             later_count=_number(_in_queue(status__in=WAITING, ready_at__isnull=True)),
-            oldest_ready_at=Subquery(_in_queue(**READY).annotate(oldest=Min("ready_at")).values("oldest")),
+            oldest_ready_at=Subquery(_in_queue(READY).annotate(oldest=Min("ready_at")).values("oldest")),
             worker_count=_number(serving.order_by().annotate(all=Value(1)).values("all")),
         )
 

@@ -17,12 +17,20 @@ from apps.organizations.plans import PLANS
 NOBODY = UUID(int=0)
 LIMITS = json.dumps({plan.name: plan.jobs_at_once for plan in PLANS.values()})
 
+# Work may begin before the disk knows of the claim: if that gets lost in a crash, the job waits again and its worker is
+# refused. One message, which PostgreSQL takes for one transaction.
+CLAIM = """
+SELECT set_config('synchronous_commit', 'off', true);
+SELECT * FROM jobs_claim(%s, %s, %s, %s, %s, %s)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A job that is this worker's until its lease ends, with what is needed to run it.
 
-    `taken_at` is the monotonic clock's.
+    `taken_at` is the monotonic clock's. The attempt and its worker together are nobody else's, even if PostgreSQL
+    crashed and forgot the claim.
     """
 
     job_id: UUID
@@ -32,6 +40,7 @@ class Claim:
     input: dict[str, Any]
     time_limit_s: int
     request_id: str
+    worker: str
     taken_at: float = field(default_factory=time.monotonic)
 
 
@@ -53,7 +62,10 @@ class Taker:
 
     def claim(self) -> Claim | None:
         """The next job, whose attempt is nobody else's."""
-        row = _row("SELECT * FROM jobs_claim(%s, %s, %s, %s, %s, %s)", self._arguments(self.queues))
+        with connection.cursor() as cursor:
+            cursor.execute(CLAIM, self._arguments(self.queues))
+            cursor.nextset()  # from the setting's answer to the claim's
+            row = cursor.fetchone()
         return self._claim(row) if row else None
 
     def succeed_and_claim(self, done: Claim, result: dict[str, Any] | None, *, go_on: bool) -> Succeeded | None:
@@ -70,7 +82,7 @@ class Taker:
     def _claim(self, row: Sequence[Any]) -> Claim:
         job_id, organization_id, attempt, kind, input, time_limit_s, request_id = row
         self._served_last = organization_id
-        return Claim(job_id, organization_id, attempt, kind, json.loads(input), time_limit_s, request_id)
+        return Claim(job_id, organization_id, attempt, kind, json.loads(input), time_limit_s, request_id, self.worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +93,10 @@ class Succeeded:
     rung: list[str]
 
 
-def beat(attempts: dict[UUID, int]) -> dict[UUID, bool]:
-    """Keep the leases of these attempts. Those that are still ours, and whether somebody asked them to stop."""
-    arguments = [list(attempts), list(attempts.values()), settings.JOB_LEASE_SECONDS]
-    return dict(_rows("SELECT * FROM jobs_beat(%s, %s::integer[], %s)", arguments))
+def beat(worker: str, attempts: dict[UUID, int]) -> dict[UUID, bool]:
+    """Keep the leases of a worker's attempts. Those that are still its own, and whether somebody asked them to stop."""
+    arguments = [list(attempts), list(attempts.values()), worker, settings.JOB_LEASE_SECONDS]
+    return dict(_rows("SELECT * FROM jobs_beat(%s, %s::integer[], %s, %s)", arguments))
 
 
 def sign_on(worker: str, queues: Sequence[str], slots: int, busy: int) -> None:

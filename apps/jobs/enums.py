@@ -28,5 +28,6 @@ OUTSIDE = "outside"
 # What names of the organization's own kinds, and tags, look like.
 KIND = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 TAG = r"^[a-z0-9][a-z0-9._:/-]{0,49}$"
+LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_TAGS = 20
 MAX_INPUT_BYTES = 64 * 1024

@@ -47,8 +47,9 @@ class Held:
 class Keeper(threading.Thread):
     """`sign` tells that the process lives; `force` ends the process that a handler does not leave."""
 
-    def __init__(self, *, sign: Callable[[int], None], force: Callable[[], None]) -> None:
+    def __init__(self, worker: str, *, sign: Callable[[int], None], force: Callable[[], None]) -> None:
         super().__init__(name="keeper", daemon=True)
+        self._worker = worker
         self._sign, self._force = sign, force
         self._lock = threading.Lock()
         self._held: dict[UUID, Held] = {}
@@ -58,6 +59,10 @@ class Keeper(threading.Thread):
     def hold(self, running: RunningJob) -> None:
         with self._lock:
             self._held[running.id] = Held(running)
+
+    def holds(self, job_id: UUID) -> bool:
+        """Whether this process is at that job already, because its claim got lost in a crash of the database."""
+        return job_id in self._held
 
     def release(self, running: RunningJob) -> bool:
         """Whether its handler had not left it yet."""
@@ -123,7 +128,7 @@ class Keeper(threading.Thread):
             return
         asked_at = time.monotonic()
         try:
-            ours = dispatch.beat({one.running.id: one.running.attempt for one in held.values()})
+            ours = dispatch.beat(self._worker, {one.running.id: one.running.attempt for one in held.values()})
         except (DatabaseError, InterfaceError):
             connections.close_all()
             ours = {key: False for key, one in held.items() if time.monotonic() < one.kept_until}

@@ -20,7 +20,6 @@ from apps.core.errors import DomainError
 from apps.jobs import doorbell, kinds, services
 from apps.jobs.announcing import announcements
 from apps.jobs.dispatch import Claim, Taker
-from apps.jobs.enums import Status
 from apps.jobs.errors import JobCancelled, JobInterrupted, JobTimedOut, LeaseLost
 from apps.jobs.keeping import Keeper
 from apps.jobs.models import Job, JobLogLine
@@ -75,7 +74,7 @@ class RunningJob:
             return
         self._last_write, self._last_step = now, step
         share = min(max(share, 0.0), 1.0)
-        if not self.persist(lambda: services.write_progress(self.id, self.attempt, share, step)):
+        if not self.persist(lambda: services.write_progress(self.claim, share, step)):
             raise LeaseLost
 
     def log(self, text: str, level: str = "info", **fields: Any) -> None:
@@ -130,8 +129,8 @@ class RunningJob:
         return job
 
     def _owned(self) -> Job | None:
-        rows = Job.objects.select_for_update()
-        return rows.filter(pk=self.id, attempt=self.attempt, status=Status.RUNNING).first()
+        row: Job | None = Job.objects.held_by(self.claim).select_for_update().first()
+        return row
 
     def succeed(self, result: dict[str, Any] | None) -> None:
         """Write the success of a handler that left it to us."""
@@ -183,6 +182,9 @@ def execute(
     """Run one claimed attempt to its end and write down how it ended. The next job, where one was taken with that."""
     if time.monotonic() - claim.taken_at > settings.JOB_LEASE_SECONDS:
         log.warning("lease_lost_before_start", job=str(claim.job_id), attempt=claim.attempt)
+        return None
+    if keeper and keeper.holds(claim.job_id):
+        log.warning("attempt_goes_on", job=str(claim.job_id), attempt=claim.attempt)
         return None
     running = RunningJob(claim)
     _announce(claim)

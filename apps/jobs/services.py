@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from apps.core.actors import Actor
 from apps.core.errors import DomainError
 from apps.core.tenancy import current_tenant_id
 from apps.jobs import dispatch, doorbell, errors, kinds, telling
+from apps.jobs.dispatch import Claim
 from apps.jobs.enums import DEFAULT_PRIORITY, FINISHED, RETRYABLE, WAITING, Status
 from apps.jobs.models import Job, JobDependency, JobTag
 
@@ -35,7 +37,6 @@ class Wishes:
     callback_url: str = ""
 
 
-@transaction.atomic
 def submit_job(
     kind: str,
     input: dict[str, Any],
@@ -49,10 +50,18 @@ def submit_job(
 
     Raises `DependencyUnknown`, `DependencyEndedBadly`.
     """
+    # A single row is a transaction by itself, in one message to the database.
+    with transaction.atomic() if wishes.depends_on or wishes.tags else nullcontext():
+        return _submitted(kind, input, by=by, label=label, subject=subject, wishes=wishes)
+
+
+def _submitted(
+    kind: str, input: dict[str, Any], *, by: Actor, label: str, subject: models.Model | None, wishes: Wishes
+) -> Job:
     definition, needed = kinds.get(kind), _needed(wishes.depends_on)
     waits_for = sum(not job.is_finished for job in needed)
     is_ready = wishes.run_at is None and not waits_for
-    job: Job = Job.objects.create(
+    job = Job(
         kind=kind,
         queue=definition.queue,
         label=label[:200],
@@ -61,12 +70,11 @@ def submit_job(
         max_attempts=wishes.max_attempts or definition.max_attempts,
         time_limit_s=wishes.time_limit_s or definition.time_limit_s,
         priority=wishes.priority,
-        run_at=wishes.run_at or Now(),
-        ready_at=Now() if is_ready else None,
         waits_for=waits_for,
         callback_url=wishes.callback_url,
         **_origin(by, subject),
     )
+    Job.objects.insert(job, run_at=wishes.run_at, is_ready=is_ready)
     _wait_for(job, needed)
     _tag(job, wishes.tags)
     if is_ready:
@@ -313,9 +321,8 @@ def _publish(job: Job) -> None:
     live.publish(f"job:{job.pk}", "jobs")
 
 
-def write_progress(job_id: Any, attempt: int, share: float, step: str) -> bool:
+def write_progress(claim: Claim, share: float, step: str) -> bool:
     """Note how far an attempt is; False when it is no longer the current one."""
-    rows = Job.objects.filter(pk=job_id, attempt=attempt, status=Status.RUNNING)
-    written = rows.update(progress=share, step=step[:200])
-    live.publish(f"job:{job_id}")
+    written = Job.objects.held_by(claim).update(progress=share, step=step[:200])
+    live.publish(f"job:{claim.job_id}")
     return bool(written)

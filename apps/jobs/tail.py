@@ -8,10 +8,10 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.jobs.enums import LOG_LEVELS
 from apps.jobs.models import Job, JobLogLine
 
 PAGE = 200
-LEVELS = ("debug", "info", "warning", "error")
 # The lowest level that is shown.
 CHOICES = [("info", "Info and above", None), ("warning", "Warnings and errors", None), ("error", "Errors", None)]
 
@@ -53,4 +53,4 @@ def _backwards(rows: QuerySet[JobLogLine]) -> Lines:
 
 def _shown(job: Job, level: str) -> QuerySet[JobLogLine]:
     rows: QuerySet[JobLogLine] = job.log_lines.all()
-    return rows.filter(level__in=LEVELS[LEVELS.index(level) :]) if level in LEVELS[1:] else rows
+    return rows.filter(level__in=LOG_LEVELS[LOG_LEVELS.index(level) :]) if level in LOG_LEVELS[1:] else rows

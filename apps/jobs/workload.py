@@ -15,6 +15,7 @@ from apps.core.postgres.aggregates import StepNumber
 from apps.jobs import kinds, listing
 from apps.jobs.enums import FINISHED, OUTSIDE, WAITING, Status
 from apps.jobs.models import Job, OutsideWorker, Queue, Worker
+from apps.jobs.querysets import READY
 from apps.jobs.queues import SHOWN_FOR, SILENT_AFTER
 
 CHART_HEIGHT = 96
@@ -144,7 +145,7 @@ def _is_silent(seen_at: datetime, now: datetime) -> bool:
 
 def figures(now: datetime) -> list[dict[str, Any]]:
     """What programs are told of each queue, in two queries."""
-    waits, is_ready = Q(status__in=WAITING), Q(status__in=WAITING, ready_at__isnull=False)
+    waits, is_ready = Q(status__in=WAITING), READY
     active = Job.objects.active().order_by().values("queue")
     ended = Job.objects.finished().filter(finished_at__gte=now - HOUR.span).order_by().values("queue")
     standing = active.annotate(

@@ -99,7 +99,7 @@ def test_what_a_worker_still_writes_is_refused_once_its_job_was_given_back(acme:
         with pytest.raises(LeaseLost):
             attempt.progress(0.5)
     with tenancy.no_scope():
-        assert dispatch.beat({claim.job_id: claim.attempt}) == {}
+        assert dispatch.beat(claim.worker, {claim.job_id: claim.attempt}) == {}
         assert running.execute(claim) is None
     with tenancy.scope(acme.pk):
         assert Job.objects.get().status == "retrying"

@@ -122,7 +122,7 @@ def test_an_effect_that_takes_long_to_write_keeps_no_lease_from_being_kept(
     failed: list[BaseException] = []
     with transaction.atomic():
         Job.objects.select_for_update().get(pk=writes.pk)
-        beating = in_thread(lambda: kept.append(dispatch.beat({writes.pk: 1, other.pk: 1})), failed)
+        beating = in_thread(lambda: kept.append(dispatch.beat("worker-1", {writes.pk: 1, other.pk: 1})), failed)
         beating.join(5)
         has_waited = beating.is_alive()
     beating.join()
@@ -130,7 +130,7 @@ def test_an_effect_that_takes_long_to_write_keeps_no_lease_from_being_kept(
     other.refresh_from_db()
     assert other.lease_until > soon
     with tenancy.no_scope():
-        ours = dispatch.beat({writes.pk: 1, other.pk: 1})
+        ours = dispatch.beat("worker-1", {writes.pk: 1, other.pk: 1})
     assert (writes.pk in ours) == (left_s > 0), "nobody writes any more, so that its lease counts"
 
 

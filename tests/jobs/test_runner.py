@@ -74,7 +74,8 @@ def test_only_a_process_whose_handler_stays_is_ended_by_force(
         assert take()
         services.cancel_job(job, by=actor)
         forced: list[bool] = []
-        keeper = Keeper(sign=lambda busy: None, force=lambda: forced.append(True))
+        keeper = Keeper("worker-1", sign=lambda busy: None, force=lambda: forced.append(True))
+        job.refresh_from_db()
         held = RunningJob(claim_of(job, 1))
         keeper.hold(held)
         end_by = held.end_by

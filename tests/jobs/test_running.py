@@ -11,9 +11,11 @@ import pytest
 import structlog
 from django.db.models.functions import Now
 
+from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.errors import DomainError, StorageUnavailable
 from apps.jobs import dispatch, errors, kinds, services, sweeping
+from apps.jobs.dispatch import Taker
 from apps.jobs.models import Job, JobLogLine
 from apps.jobs.running import RunningJob
 from tests.working import run, run_next, take
@@ -163,6 +165,31 @@ def test_an_expired_lease_returns_the_job_to_the_queue_and_the_stale_result_is_r
     assert effects == []
     assert (job.status, job.attempt, job.worker) == ("running", 2, "worker-2")
     assert history(job) == ["pending", "running", "retrying", "running"]
+
+
+def test_a_claim_that_the_database_forgot_in_a_crash_is_fenced_off_from_the_one_that_follows(
+    in_acme: Any, actor: Actor, define: Any
+) -> None:
+    """Both have the same attempt, because the first one was never written to the disk."""
+    effects: list[str] = []
+
+    def slow(job: RunningJob) -> None:
+        rows = Job.objects.filter(pk=job.id)
+        rows.update(status="pending", attempt=0, worker="", lease_until=None, ready_at=Now())
+        second = take(worker="worker-2")
+        assert second is not None
+        assert second.attempt == job.attempt == 1
+        with tenancy.no_scope():
+            assert job.id not in dispatch.beat("worker-1", {job.id: 1})
+            assert Taker([], "worker-1").succeed_and_claim(job.claim, None, go_on=False) is None
+        with job.commit():
+            effects.append(job.claim.worker)
+
+    define(slow)
+    job = submit(actor)
+    run_next()
+    job.refresh_from_db()
+    assert (effects, job.status, job.worker) == ([], "running", "worker-2")
 
 
 def test_a_worker_that_slept_through_its_lease_does_not_start(

@@ -36,7 +36,7 @@ class Child:
         self.role, self.sign = role, sign
         self.name = f"{role.name}:{os.getpid()}"
         self._died = f"{role.name}:{died}" if died else ""
-        self.keeper = Keeper(sign=self._give_sign, force=self._leave_by_force)
+        self.keeper = Keeper(self.name, sign=self._give_sign, force=self._leave_by_force)
         self.heartbeat = Heartbeat(
             redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1), "runner"
         )

@@ -23,13 +23,12 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, JSONObject, Now, NullIf
 
 from apps.console.tenants.figures import FAILED_JOB, number, of_tenant
-from apps.jobs.enums import FINISHED, OUTSIDE, WAITING, Status
+from apps.jobs.enums import FINISHED, OUTSIDE, Status
 from apps.jobs.models import Job
-from apps.jobs.querysets import DEAD_SET
+from apps.jobs.querysets import DEAD_SET, READY
 from apps.organizations.plans import PLANS
 
 HOUR = timedelta(hours=1)
-READY = Q(status__in=WAITING, ready_at__isnull=False)
 
 
 def with_load(organizations: QuerySet[Any]) -> QuerySet[Any]:

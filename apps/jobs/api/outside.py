@@ -17,14 +17,13 @@ from apps.core.api.views import ModelApi
 from apps.jobs import outside
 from apps.jobs.api.serializers import JobSerializer, JsonObjectField, NewJobSerializer
 from apps.jobs.doorbell import outside_channel
-from apps.jobs.enums import KIND
+from apps.jobs.enums import KIND, LOG_LEVELS
 from apps.jobs.models import Job
 from apps.jobs.outside import Line
 from apps.jobs.services import Failure
 
 MAX_RESULT_BYTES = 1_000_000
 MAX_FIELDS_BYTES = 8 * 1024
-LEVELS = ("debug", "info", "warning", "error")
 DAY_S = 24 * 3600
 NOTHING_TO_DO = OpenApiResponse(description="There is nothing to do, also not within `wait_s`.")
 
@@ -59,7 +58,7 @@ class HeartbeatSerializer(AttemptSerializer):
 
 class LineSerializer(serializers.Serializer):
     text = serializers.CharField(max_length=10_000, trim_whitespace=False)
-    level = serializers.ChoiceField(LEVELS, default="info")
+    level = serializers.ChoiceField(LOG_LEVELS, default="info")
     fields = JsonObjectField(max_bytes=MAX_FIELDS_BYTES, required=False)  # type: ignore[assignment]
 
 
