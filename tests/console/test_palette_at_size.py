@@ -63,9 +63,12 @@ def plan_steps(kind: objects.Kind, query: str, organization: Any) -> Iterator[di
     with CaptureQueriesContext(connection) as seen:
         assert kind.found(query, organization)
     for captured in seen.captured_queries:
-        if captured["sql"].startswith("SELECT") and "set_config" not in captured["sql"]:
+        # Outside of a transaction a statement stands behind the one that tells its tenant.
+        scope, _, behind = captured["sql"].partition("; ")
+        statement = behind if "set_config" in scope else captured["sql"]
+        if statement.startswith("SELECT"):
             with connection.cursor() as cursor:
-                cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + captured["sql"])
+                cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement)
                 yield from _steps(cursor.fetchone()[0][0]["Plan"])
 
 
