@@ -20,6 +20,7 @@ AREAS = {
     "predictions": "predictions of deployed models",
     "jobs": "background jobs",
     "usage": "usage and its cost",
+    "limits": "limits of calls, and who is limited",
     "calls": "records of calls",
 }
 
@@ -71,6 +72,9 @@ TABLE: dict[str, frozenset[Role]] = {
     "jobs.write": BUILDERS,
     "jobs.work": BUILDERS,
     "usage.read": EVERYBODY,
+    "limits.read": READERS,
+    "limits.write": MANAGERS,
+    "limits.check": BUILDERS,
     "calls.read": READERS,
 }
 ALL = frozenset(TABLE)

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "apps.audit",
     "apps.notifications",
     "apps.usage",
+    "apps.ratelimits",
     "apps.logs",
     "apps.jobs",
     "apps.datasets",

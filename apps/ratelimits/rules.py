@@ -1,0 +1,74 @@
+"""The limiter's vocabulary: rules go in, a decision comes out. Imports no Django: the data plane asks too.
+
+All times are whole milliseconds, all quantities whole numbers of what a rule counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Algorithm(StrEnum):
+    GCRA = "gcra"
+    WINDOW = "window"
+    LEASES = "leases"
+
+
+class Away(StrEnum):
+    """What becomes of a call while Redis cannot be asked."""
+
+    LOCAL = "local"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit for one subject. `key` names both, behind the organization, and says where its state is kept.
+
+    `cost` is what the call is expected to take. A rule of leases holds one of `limit` places for `window_ms` at most.
+    A rule that `is_shadow` is counted and told of, and refuses nothing.
+    """
+
+    key: str
+    policy: str
+    algorithm: Algorithm
+    limit: int
+    window_ms: int
+    burst: int
+    cost: int = 1
+    is_shadow: bool = False
+    away: Away = Away.LOCAL
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says. After a refusal `retry_after_ms` is when the same call would pass, if nobody else calls; -1
+    when it never would. `reset_after_ms` is when all of the limit is free again.
+    """
+
+    is_allowed: bool
+    remaining: int
+    retry_after_ms: int
+    reset_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What all rules of a call say together; if any refuses, nothing was taken from any.
+
+    `id` names what was taken, for `settle` and `release`; `at_ms` is the limiter's clock.
+    """
+
+    id: str
+    at_ms: int
+    rules: Sequence[Rule]
+    verdicts: Sequence[Verdict]
+    is_local: bool = False
+    refusals: list[int] = field(default_factory=list)
+
+    @property
+    def is_allowed(self) -> bool:
+        return not self.refusals
