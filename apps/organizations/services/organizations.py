@@ -142,6 +142,7 @@ def set_plan(organization: Organization, plan: str, *, by: Actor) -> Organizatio
     if changes:
         organization.save(update_fields=list(changes))
         tell(by, "organization.plan_changed", organization, changes)
+        snapshots.publish_on_commit(organization.pk)
     if "audit_retention_days" in changes:
         _mail_owners("organizations/email/trail_shortened", organization, by)
     return organization

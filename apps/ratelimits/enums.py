@@ -1,0 +1,46 @@
+from django.db import models
+
+from apps.ratelimits import rules
+
+
+class Subject(models.TextChoices):
+    """What a limit is counted for; a policy may name several, and counts each combination by itself."""
+
+    ORGANIZATION = "organization", "the organization"
+    TOKEN = "token", "API token"
+    USER = "user", "person"
+    ADDRESS = "address", "address"
+    ROUTE = "route", "route"
+    MODEL = "model", "model"
+    HEADER = "header", "header"
+
+
+class Quantity(models.TextChoices):
+    REQUESTS = "requests", "Requests"
+    TOKENS = "tokens", "Tokens"
+    COST = "cost", "Cost in millionths of a dollar"
+    CONCURRENCY = "concurrency", "Calls at once"
+
+
+class Algorithm(models.TextChoices):
+    """How policies of a rate are counted; calls at once are counted by leases and need none of these."""
+
+    GCRA = rules.Algorithm.GCRA, "Evenly, with bursts"
+    WINDOW = rules.Algorithm.WINDOW, "Exactly in any window"
+
+
+class Away(models.TextChoices):
+    LOCAL = rules.Away.LOCAL, "Each process goes on with its share"
+    OPEN = rules.Away.OPEN, "Calls pass"
+    CLOSED = rules.Away.CLOSED, "Calls are refused"
+
+
+class Plane(models.TextChoices):
+    PREDICTIONS = "predictions", "Predictions"
+    API = "api", "REST API"
+    CHECK = "check", "Asked by your own services"
+
+
+class EntryKind(models.TextChoices):
+    ALLOW = "allow", "Allowed"
+    DENY = "deny", "Denied"
