@@ -6,14 +6,13 @@ what a killed process had not written yet is missing. Imports no Django: the dat
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 import redis
@@ -25,7 +24,7 @@ from apps.ratelimits.rules import Decision, Rule
 TOPIC = "limits"
 WRITTEN_EVERY_S = 1.0
 KEPT_S = 25 * 3600  # a day, and the hour that began before it
-MOST_TALLIES = 20_000  # in a process, between two writings
+MOST_COUNTS = 20_000  # in a process, between two writings
 MOST_SUBJECTS = 200  # refused ones, of an organization
 LONGEST_SUBJECT = 200
 NOW_S = 60
@@ -33,72 +32,86 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 FULL = 1000  # thousandths of a limit
 
-# Sums of hours as hashes of "<minute><what>"; the refused by when, and how often each was.
+# Sums of hours as hashes of "<minute><what>", which policies there are, who was refused by when, and how often.
 _WRITE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local refused, refusals, policies = KEYS[1], KEYS[2], KEYS[3]
+local kept_s, most, peace_ms = ARGV[1], ARGV[2], ARGV[3]
 local at = 4
-for hour = 3, #KEYS do
-    local minute, least = ARGV[at], tonumber(ARGV[at + 4])
-    redis.call('HINCRBY', KEYS[hour], minute .. 'p', ARGV[at + 1])
-    redis.call('HINCRBY', KEYS[hour], minute .. 'r', ARGV[at + 2])
-    redis.call('HINCRBY', KEYS[hour], minute .. 's', ARGV[at + 3])
-    local known = tonumber(redis.call('HGET', KEYS[hour], minute .. 'h'))
-    if not known or least < known then redis.call('HSET', KEYS[hour], minute .. 'h', least) end
-    redis.call('EXPIRE', KEYS[hour], ARGV[1])
-    at = at + 5
+for hour = 4, #KEYS do
+    local minute, least = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 5])
+    local field = minute % 60
+    redis.call('ZADD', policies, 'GT', minute, ARGV[at])
+    redis.call('HINCRBY', KEYS[hour], field .. 'p', ARGV[at + 2])
+    redis.call('HINCRBY', KEYS[hour], field .. 'r', ARGV[at + 3])
+    redis.call('HINCRBY', KEYS[hour], field .. 's', ARGV[at + 4])
+    local known = tonumber(redis.call('HGET', KEYS[hour], field .. 'h'))
+    if not known or least < known then redis.call('HSET', KEYS[hour], field .. 'h', least) end
+    redis.call('EXPIRE', KEYS[hour], kept_s)
+    at = at + 6
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
+redis.call('ZREMRANGEBYRANK', policies, 0, -1 - most)
+redis.call('EXPIRE', policies, kept_s)
+if at > #ARGV then return end
+redis.call('ZREMRANGEBYSCORE', refused, '-inf', now - peace_ms)
 for who = at, #ARGV, 2 do
-    if not redis.call('ZSCORE', KEYS[1], ARGV[who]) then redis.call('HDEL', KEYS[2], ARGV[who]) end
-    redis.call('ZADD', KEYS[1], now, ARGV[who])
-    redis.call('HINCRBY', KEYS[2], ARGV[who], ARGV[who + 1])
+    if not redis.call('ZSCORE', refused, ARGV[who]) then redis.call('HDEL', refusals, ARGV[who]) end
+    redis.call('ZADD', refused, now, ARGV[who])
+    redis.call('HINCRBY', refusals, ARGV[who], ARGV[who + 1])
 end
-local surplus = redis.call('ZRANGE', KEYS[1], 0, -1 - ARGV[2])
-for _, who in ipairs(surplus) do
-    redis.call('ZREM', KEYS[1], who)
-    redis.call('HDEL', KEYS[2], who)
+for _, who in ipairs(redis.call('ZRANGE', refused, 0, -1 - most)) do
+    redis.call('ZREM', refused, who)
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
+for _, who in ipairs(redis.call('HKEYS', refusals)) do
+    if not redis.call('ZSCORE', refused, who) then redis.call('HDEL', refusals, who) end
+end
+redis.call('PEXPIRE', refused, peace_ms)
+redis.call('PEXPIRE', refusals, peace_ms)
 """
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Tally:
-    """How many calls passed, were refused, and would have been by a policy in shadow; the least that was left of the
-    limit, in thousandths.
+class Counts:
+    """What a policy decided in a minute or longer. `would_refuse` is what a shadow policy let pass and counted.
+
+    `least_headroom` is the smallest share of the limit that was left, from 0 to 1; None when nobody called.
     """
 
     passed: int = 0
     refused: int = 0
     would_refuse: int = 0
-    least_headroom: int = FULL
+    least_headroom: float | None = None
 
-    def add(self, other: Tally) -> None:
+    def note_headroom(self, share: float | None) -> None:
+        if share is not None and (self.least_headroom is None or share < self.least_headroom):
+            self.least_headroom = share
+
+    def add(self, other: Counts) -> None:
         self.passed += other.passed
         self.refused += other.refused
         self.would_refuse += other.would_refuse
-        self.least_headroom = min(self.least_headroom, other.least_headroom)
+        self.note_headroom(other.least_headroom)
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What a policy did in the minute that began `at`."""
-
     at: datetime
-    tally: Tally
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """Who was refused by a policy: the values of its subjects in their order, how often of late, when last."""
+    """Somebody whom a policy refused in the last minute. `subject` as in `matching.Matched.subjects`.
+
+    `refused` is how often, since they were last left in peace for an hour.
+    """
 
     policy: str
-    subjects: tuple[str, ...]
-    refused_count: int
+    subject: str
+    refused: int
     last_at: datetime
 
 
@@ -106,12 +119,12 @@ class Limited:
 class Sums:
     """What a process has not written yet of one organization."""
 
-    tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)  # by policy and minute
+    counts: dict[tuple[str, int], Counts] = field(default_factory=dict)  # by policy and minute
     refused: Counter[str] = field(default_factory=Counter)  # by policy and subject
 
     def add(self, other: Sums) -> None:
-        for place, tally in other.tallies.items():
-            self.tallies.setdefault(place, Tally()).add(tally)
+        for place, count in other.counts.items():
+            self.counts.setdefault(place, Counts()).add(count)
         self.refused.update(other.refused)
 
 
@@ -122,7 +135,7 @@ class Recorder:
         self._redis = client
         self._lock = threading.Lock()
         self._sums: dict[str, Sums] = {}
-        self._room = MOST_TALLIES
+        self._room = MOST_COUNTS
         self._writing: threading.Thread | None = None
         self._closing = threading.Event()
 
@@ -143,7 +156,7 @@ class Recorder:
     def flush(self) -> None:
         """Write what was added. What Redis did not take is written the next time."""
         with self._lock:
-            sums, self._sums, self._room = self._sums, {}, MOST_TALLIES
+            sums, self._sums, self._room = self._sums, {}, MOST_COUNTS
         if not sums:
             return
         try:
@@ -151,6 +164,9 @@ class Recorder:
         except redis.RedisError as error:
             log.warning("limits_seen_not_written", error=str(error))
             self._take_back(sums)
+            return
+        with suppress(redis.RedisError):  # the pages hear of it a second later
+            self._ring(sums)
 
     def close(self) -> None:
         self._closing.set()
@@ -167,20 +183,20 @@ class Recorder:
         self.flush()
 
     def _count(self, sums: Sums, decision: Decision, number: int, place: tuple[str, int]) -> None:
-        tally = sums.tallies.get(place)
-        if tally is None:
+        count = sums.counts.get(place)
+        if count is None:
             if not self._room:
                 return
             self._room -= 1
-            tally = sums.tallies[place] = Tally()
+            count = sums.counts[place] = Counts()
         rule, verdict = decision.rules[number], decision.verdicts[number]
         if rule.is_shadow and not verdict.is_allowed:
-            tally.would_refuse += 1
+            count.would_refuse += 1
         elif not verdict.is_allowed:
-            tally.refused += 1
+            count.refused += 1
         elif decision.is_allowed:
-            tally.passed += 1
-        tally.least_headroom = min(tally.least_headroom, _headroom(rule, verdict.remaining))
+            count.passed += 1
+        count.note_headroom(_headroom(rule, verdict.remaining))
 
     def _note_refused(self, sums: Sums, policy: str, subject: str) -> None:
         who = f"{policy}\t{subject[:LONGEST_SUBJECT]}"
@@ -191,7 +207,7 @@ class Recorder:
         """Keep what could not be written, as far as there is room."""
         with self._lock:
             for organization_id, unwritten in sums.items():
-                self._room -= len(unwritten.tallies)
+                self._room -= len(unwritten.counts)
                 if self._room < 0:
                     break
                 self._sums.setdefault(organization_id, Sums()).add(unwritten)
@@ -203,49 +219,56 @@ class Recorder:
                 keys, arguments = _writing_of(organization_id, added)
                 pipe.eval(_WRITE, len(keys), *keys, *arguments)
             pipe.execute()
+
+    def _ring(self, sums: dict[str, Sums]) -> None:
         for organization_id, added in sums.items():
             if added.refused:
                 live_channel.publish_raw(self._redis, organization_id, TOPIC)
 
 
-def limited_now(organization_id: Any, within_s: int = NOW_S) -> list[Limited]:
-    """Who was refused in the last `within_s` seconds (an hour at most), the latest first."""
-    client, since_ms = _client(), time.time() * 1000 - within_s * 1000
-    found: Any = client.zrevrangebyscore(_refused(organization_id), "+inf", since_ms, withscores=True)
+def limited_now(client: redis.Redis, organization_id: Any) -> list[Limited]:
+    """Who was refused within the last minute, those refused most first."""
+    since_ms = (time.time() - NOW_S) * 1000
+    found: Any = client.zrangebyscore(_refused(organization_id), since_ms, "+inf", withscores=True)
     if not found:
         return []
     counts: Any = client.hmget(_refusals(organization_id), [who for who, _ in found])
-    return [_limited(who, at_ms, count) for (who, at_ms), count in zip(found, counts, strict=True)]
+    limited = [_limited(who, at_ms, count) for (who, at_ms), count in zip(found, counts, strict=True)]
+    return sorted(limited, key=lambda one: one.refused, reverse=True)
 
 
-def over_time(organization_id: Any, policy: str, since: datetime) -> list[Minute]:
-    """The minutes since then, a day ago at most, in which the policy met a call; the oldest first."""
-    return _minutes(organization_id, [policy], since)[policy]
+def over_time(client: redis.Redis, organization_id: Any, policy: str, since: datetime) -> list[Minute]:
+    """The minutes since then, a day ago at most, in which the policy decided, in their order."""
+    return _minutes(client, organization_id, [policy], since)[policy]
 
 
-def totals(organization_id: Any, policies: Iterable[str], since: datetime) -> dict[str, Tally]:
-    """What each policy did since then. One that met no call is told with nothing."""
+def summed(client: redis.Redis, organization_id: Any, since: datetime) -> Mapping[str, Counts]:
+    """What each policy that met a call since then decided, by its id."""
+    seen: Any = client.zrangebyscore(_policies(organization_id), int(since.timestamp()) // 60, "+inf")
     sums = {}
-    for policy, minutes in _minutes(organization_id, list(policies), since).items():
-        sums[policy] = Tally()
+    for policy, minutes in _minutes(client, organization_id, [policy.decode() for policy in seen], since).items():
+        sums[policy] = Counts()
         for minute in minutes:
-            sums[policy].add(minute.tally)
+            sums[policy].add(minute.counts)
     return sums
 
 
-def _minutes(organization_id: Any, policies: Sequence[str], since: datetime) -> dict[str, list[Minute]]:
-    first, last = int(since.timestamp() * 1000), int(time.time() * 1000)
-    hours = range(max(first // HOUR_MS, (last - KEPT_S * 1000) // HOUR_MS), last // HOUR_MS + 1)
-    with _client().pipeline(transaction=False) as pipe:
+def _minutes(
+    client: redis.Redis, organization_id: Any, policies: Sequence[str], since: datetime
+) -> dict[str, list[Minute]]:
+    now_s = int(time.time())
+    first = max(int(since.timestamp()), now_s - KEPT_S)
+    hours = range(first // 3600, now_s // 3600 + 1)
+    with client.pipeline(transaction=False) as pipe:
         for policy in policies:
             for hour in hours:
                 pipe.hgetall(_hour(organization_id, policy, hour))
         hashes = iter(pipe.execute())
-    found: dict[str, list[Minute]] = {}
-    for policy in policies:
-        minutes = [minute for hour in hours for minute in _minutes_of(hour, next(hashes))]
-        found[policy] = [minute for minute in minutes if minute.at.timestamp() * 1000 > first - MINUTE_MS]
-    return found
+    since_minute = datetime.fromtimestamp(first // 60 * 60, UTC)
+    return {
+        policy: [minute for hour in hours for minute in _minutes_of(hour, next(hashes)) if minute.at >= since_minute]
+        for policy in policies
+    }
 
 
 def _minutes_of(hour: int, fields: dict[bytes, bytes]) -> list[Minute]:
@@ -255,25 +278,26 @@ def _minutes_of(hour: int, fields: dict[bytes, bytes]) -> list[Minute]:
 
 def _minute(hour: int, number: int, fields: dict[bytes, bytes]) -> Minute:
     passed, refused, would, least = (int(fields.get(b"%d%c" % (number, what), 0)) for what in b"prsh")
-    return Minute(datetime.fromtimestamp(hour * 3600 + number * 60, UTC), Tally(passed, refused, would, least))
+    at = datetime.fromtimestamp(hour * 3600 + number * 60, UTC)
+    return Minute(at, Counts(passed, refused, would, least / FULL))
 
 
 def _limited(who: bytes, at_ms: float, count: bytes | None) -> Limited:
-    policy, *subjects = who.decode().split("\t")
-    return Limited(policy, tuple(subjects), int(count or 0), datetime.fromtimestamp(at_ms / 1000, UTC))
+    policy, _, subject = who.decode().partition("\t")
+    return Limited(policy, subject, int(count or 0), datetime.fromtimestamp(at_ms / 1000, UTC))
 
 
-def _headroom(rule: Rule, remaining: int) -> int:
-    most = rule.burst or rule.limit
-    return max(0, min(FULL, remaining * FULL // most))
+def _headroom(rule: Rule, remaining: int) -> float:
+    return max(0.0, min(1.0, remaining / (rule.burst or rule.limit)))
 
 
 def _writing_of(organization_id: str, sums: Sums) -> tuple[list[str], list[Any]]:
-    keys = [_refused(organization_id), _refusals(organization_id)]
+    keys = [_refused(organization_id), _refusals(organization_id), _policies(organization_id)]
     arguments: list[Any] = [KEPT_S, MOST_SUBJECTS, HOUR_MS]
-    for (policy, minute), tally in sums.tallies.items():
+    for (policy, minute), count in sums.counts.items():
         keys.append(_hour(organization_id, policy, minute // 60))
-        arguments += [minute % 60, tally.passed, tally.refused, tally.would_refuse, tally.least_headroom]
+        least = round((count.least_headroom or 0.0) * FULL)
+        arguments += [policy, minute, count.passed, count.refused, count.would_refuse, least]
     for who, count in sums.refused.items():
         arguments += [who, count]
     return keys, arguments
@@ -291,6 +315,5 @@ def _refusals(organization_id: Any) -> str:
     return f"limits:{{{organization_id}}}:refusals"
 
 
-@cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1)
+def _policies(organization_id: Any) -> str:
+    return f"limits:{{{organization_id}}}:policies"
