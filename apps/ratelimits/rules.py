@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
+# Redis' Lua counts in doubles, exact below 2 ** 53.
+MOST_UNITS = 2**52
+LONGEST_MS = 2**42
+
+
 class Algorithm(StrEnum):
     GCRA = "gcra"
     WINDOW = "window"
@@ -26,9 +31,12 @@ class Away(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One limit for one subject. `key` names both, behind the organization, and says where its state is kept.
+    """One limit for one subject. `key` is where its state is kept: a fixed word, the organization in braces, then what
+    names policy and subject; the engine adds the algorithm. The keys of one call differ.
 
-    `cost` is what the call is expected to take. A rule of leases holds one of `limit` places for `window_ms` at most.
+    `limit` is 1 to 10^12, `window_ms` a second to 31 days, `cost`, what the call is expected to take, 0 to 10^12. `gcra`
+    lets through `burst` at once and `limit` a window, `window` never more than `limit` in any window. A rule of leases
+    holds one of `limit` places for `window_ms` at most, whatever the cost.
     A rule that `is_shadow` is counted and told of, and refuses nothing.
     """
 
@@ -46,7 +54,7 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one rule says. After a refusal `retry_after_ms` is when the same call would pass, if nobody else calls; -1
-    when it never would. `reset_after_ms` is when all of the limit is free again.
+    when it never would. `reset_after_ms` is when all of the limit is free again. Both are at most 2^42.
     """
 
     is_allowed: bool

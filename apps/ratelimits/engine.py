@@ -1,0 +1,262 @@
+"""The limiter's clients. All rules of a call are one round trip to Redis; without Redis, this process decides alone.
+
+Neither raises for Redis: while it is away, rules do what their `away` says, and Redis is asked again once a second.
+Imports no Django.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import redis.asyncio
+import structlog
+from redis import Redis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+from apps.ratelimits import script
+from apps.ratelimits.local import Local
+from apps.ratelimits.rules import Decision, Rule, Verdict
+from apps.ratelimits.script import Command
+
+TIMEOUT_S = 0.25
+ASK_AGAIN_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Away(Exception):
+    """Redis cannot be asked now."""
+
+
+class _Watch:
+    """Whether Redis is worth asking: after a failure, one call a second tries."""
+
+    def __init__(self) -> None:
+        self._is_away = False
+        self._next_try = 0.0
+
+    def require_worth(self) -> None:
+        if self._is_away:
+            now = time.monotonic()
+            if now < self._next_try:
+                raise Away
+            self._next_try = now + ASK_AGAIN_S
+
+    def failed(self, error: BaseException) -> None:
+        if not self._is_away:
+            log.warning("limiter_away", error=repr(error))
+        self._is_away, self._next_try = True, time.monotonic() + ASK_AGAIN_S
+
+    def answered(self) -> None:
+        if self._is_away:
+            log.info("limiter_back")
+        self._is_away = False
+
+
+class Limiter:
+    """Decides for code that waits: Django, tasks, commands. Threads may share one.
+
+    `clock` is for tests; otherwise Redis' own decides.
+    """
+
+    def __init__(self, client: Redis, local: Local | None = None, clock: Callable[[], int] = lambda: 0) -> None:
+        self._redis, self._clock = client, clock
+        self.local = local or Local()
+        self._watch = _Watch()
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """With time-outs that a call can afford."""
+        options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+        return cls(Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options))
+
+    def decide(self, rules: Sequence[Rule]) -> Decision:
+        """Take from all rules, or from none if one refuses."""
+        return self.decide_each([rules])[0]
+
+    def decide_each(self, calls: Sequence[Sequence[Rule]]) -> list[Decision]:
+        """Several calls, each decided by itself, one after the other, in one round trip."""
+        ids = [_new_id() for _ in calls]
+        now_ms = self._clock()
+        replies = self._ask([script.decide(rules, id, now_ms) for rules, id in zip(calls, ids, strict=True)])
+        if replies is None:
+            return [self.local.decide(rules, id) for rules, id in zip(calls, ids, strict=True)]
+        return [script.decision(reply, rules, id) for reply, rules, id in zip(replies, calls, ids, strict=True)]
+
+    def peek(self, rules: Sequence[Rule]) -> list[Verdict]:
+        """What each rule would say now, with nothing taken."""
+        replies = self._ask([script.decide(rules, "", self._clock(), "peek")])
+        return self.local.peek(rules) if replies is None else script.verdicts(replies[0])
+
+    def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
+        """The call is over. `actual` is what it used, by the index of the rule; what is not named stays as expected.
+
+        Its places come free. Call it once for each decision; it is lost if Redis is away, which lets through less.
+        """
+        if decision.is_local:
+            self.local.settle(decision, actual)
+        elif command := script.settle(decision, actual, self._clock()):
+            self._ask([command])
+
+    def release(self, decision: Decision, *, was_made: bool = True) -> None:
+        """Free the places of a call that is over. Of one that was not made, give back all that was taken."""
+        self.settle(decision, {} if was_made else _nothing(decision))
+
+    def extend(self, decision: Decision) -> bool:
+        """Hold the places of a long call for another window. False when one was lost, because its time had ended."""
+        if decision.is_local:
+            return self.local.extend(decision)
+        command = script.extend(decision, self._clock())
+        replies = self._ask([command]) if command else None
+        return replies is None or bool(replies[0][0])
+
+    def _ask(self, commands: Sequence[Command]) -> list[Any] | None:
+        try:
+            self._watch.require_worth()
+            replies = self._send(commands)
+        except Away:
+            return None
+        except (RedisError, OSError) as error:
+            self._watch.failed(error)
+            return None
+        self._watch.answered()
+        return replies
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
+        replies = self._run(commands)
+        unknown = _unknown(replies)
+        if unknown:
+            self._redis.script_load(script.TEXT)
+            _fill_in(replies, unknown, self._run([commands[index] for index in unknown]))
+        return _checked(replies)
+
+    def _run(self, commands: Sequence[Command]) -> list[Any]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.evalsha(*command.arguments)
+            return pipe.execute(raise_on_error=False)
+
+
+class AsyncLimiter:
+    """Decides for one event loop. What is asked while a round trip is under way shares the next."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, local: Local | None = None, clock: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._redis, self._clock = client, clock
+        self.local = local or Local()
+        self._watch = _Watch()
+        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        return cls(redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0)))
+
+    async def decide(self, rules: Sequence[Rule]) -> Decision:
+        """Take from all rules, or from none if one refuses."""
+        id = _new_id()
+        reply = await self._ask(script.decide(rules, id, self._clock()))
+        return self.local.decide(rules, id) if reply is None else script.decision(reply, rules, id)
+
+    async def peek(self, rules: Sequence[Rule]) -> list[Verdict]:
+        """What each rule would say now, with nothing taken."""
+        reply = await self._ask(script.decide(rules, "", self._clock(), "peek"))
+        return self.local.peek(rules) if reply is None else script.verdicts(reply)
+
+    async def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
+        """As `Limiter.settle`."""
+        if decision.is_local:
+            self.local.settle(decision, actual)
+        elif command := script.settle(decision, actual, self._clock()):
+            await self._ask(command)
+
+    async def release(self, decision: Decision, *, was_made: bool = True) -> None:
+        """As `Limiter.release`."""
+        await self.settle(decision, {} if was_made else _nothing(decision))
+
+    async def extend(self, decision: Decision) -> bool:
+        """As `Limiter.extend`."""
+        if decision.is_local:
+            return self.local.extend(decision)
+        command = script.extend(decision, self._clock())
+        reply = await self._ask(command) if command else None
+        return reply is None or bool(reply[0])
+
+    async def _ask(self, command: Command) -> Any:
+        try:
+            self._watch.require_worth()
+        except Away:
+            return None
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_waiting(), name="ratelimits.sender")
+        return await answer
+
+    async def _send_waiting(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                replies = await self._answers([command for command, _ in batch])
+                for (_, answer), reply in zip(batch, replies, strict=True):
+                    if not answer.done():
+                        answer.set_result(reply)
+        finally:
+            self._sender = None
+
+    async def _answers(self, commands: Sequence[Command]) -> Sequence[Any]:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                replies = await self._send(commands)
+        except (RedisError, OSError) as error:
+            self._watch.failed(error)
+            return [None] * len(commands)
+        self._watch.answered()
+        return replies
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        replies = await self._run(commands)
+        unknown = _unknown(replies)
+        if unknown:
+            await self._redis.script_load(script.TEXT)
+            _fill_in(replies, unknown, await self._run([commands[index] for index in unknown]))
+        return _checked(replies)
+
+    async def _run(self, commands: Sequence[Command]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.evalsha(*command.arguments)
+            return await pipe.execute(raise_on_error=False)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def _nothing(decision: Decision) -> dict[int, int]:
+    return dict.fromkeys(range(len(decision.rules)), 0)
+
+
+def _unknown(replies: Iterable[Any]) -> list[int]:
+    """Where Redis did not know the script: it was restarted or flushed."""
+    return [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+
+
+def _fill_in(replies: list[Any], places: Sequence[int], late: Sequence[Any]) -> None:
+    for index, reply in zip(places, late, strict=True):
+        replies[index] = reply
+
+
+def _checked(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies

@@ -1,0 +1,334 @@
+-- All rules of a call in one round trip: `deciding.py` beside Redis' keys. Tests hold both to the same answers.
+-- KEYS are the rules'; ARGV[1], packed: what to do, the clock (0: Redis' own), the decision's id, and for each rule
+-- its algorithm, limit, window, burst, cost and whether it is a shadow (decide, peek); or what was taken (settle, extend).
+-- Numbers are doubles, exact below 2^53: `scaled` divides what may pass that digit by digit.
+
+local MOST_UNITS, LONGEST_MS, CELLS = 2 ^ 52, 2 ^ 42, 60
+local action, now, id, rules = unpack(cmsgpack.unpack(ARGV[1]))
+local is_own_clock = now == 0
+if is_own_clock then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function divided(number, by)
+    local rest = math.fmod(number, by)
+    return (number - rest) / by, rest
+end
+
+-- number * by / of and what is left, for of <= 2^40; exact as far as the result is below 2^53.
+local function scaled(number, by, of)
+    if number * by < 2 ^ 53 then
+        return divided(number * by, of)
+    end
+    local high, low = divided(by, 4096)
+    local whole, rest = scaled(number, high, of)
+    local times, left = divided(number, of)
+    local more, last = divided(rest * 4096 + left * low, of)
+    return whole * 4096 + times * low + more, last
+end
+
+local function read(key)
+    local packed = redis.call('GET', key)
+    return packed and cmsgpack.unpack(packed)
+end
+
+local function write(key, state, kept_ms)
+    if kept_ms == 0 then
+        redis.call('DEL', key)
+    elseif is_own_clock then
+        redis.call('SET', key, cmsgpack.pack(state), 'PX', kept_ms)
+    else
+        redis.call('SET', key, cmsgpack.pack(state))
+    end
+end
+
+-- A level: units, part, window, at.
+
+local gcra = {}
+
+function gcra.look(key, rule)
+    local level = read(key)
+    if not level then
+        return { 0, 0, rule.window, now }
+    end
+    local units, part, window, at = unpack(level)
+    if window ~= rule.window then
+        local rest
+        part, rest = scaled(part, rule.window, window)
+        part = part + (rest > 0 and 1 or 0)
+        if part == rule.window then
+            units, part = units + 1, 0
+        end
+    end
+    if at < now then
+        local whole, rest = scaled(rule.limit, now - at, rule.window)
+        units, part = units - whole, part - rest
+        if part < 0 then
+            units, part = units - 1, part + rule.window
+        end
+        if units < 0 then
+            units, part = 0, 0
+        end
+    end
+    return { units, part, rule.window, now }, at > now
+end
+
+local function leaking_ms(units, part, rule)
+    local whole, rest = scaled(units, rule.window, rule.limit)
+    local more, left = divided(rest + part, rule.limit)
+    return math.min(LONGEST_MS, whole + more + (left > 0 and 1 or 0))
+end
+
+function gcra.wait(level, rule)
+    if rule.cost > rule.burst then
+        return -1
+    end
+    local excess = level[1] + rule.cost - rule.burst
+    if excess < 0 or (excess == 0 and level[2] == 0) then
+        return 0
+    end
+    return leaking_ms(excess, level[2], rule)
+end
+
+function gcra.remaining(level, rule)
+    return math.max(0, rule.burst - level[1] - (level[2] > 0 and 1 or 0))
+end
+
+function gcra.reset(level, rule)
+    return leaking_ms(level[1], level[2], rule)
+end
+
+function gcra.take(level, rule, quantity)
+    level[1] = math.min(MOST_UNITS, level[1] + quantity)
+end
+
+function gcra.give_back(level, rule, quantity, taken_at, remaining)
+    local held = rule.burst - remaining
+    if now > taken_at then
+        local leaked, rest = scaled(rule.limit, now - taken_at, rule.window)
+        held = held - leaked - (rest > 0 and 1 or 0) - 1
+    end
+    level[1] = level[1] - math.max(0, math.min(quantity, held))
+    if level[1] < 0 then
+        level[1], level[2] = 0, 0
+    end
+end
+
+function gcra.keep(key, level, rule)
+    write(key, level, gcra.reset(level, rule))
+end
+
+-- Cells: at, quantity, at, quantity, ..., oldest first.
+
+local window = {}
+
+local function total(cells)
+    local sum = 0
+    for i = 2, #cells, 2 do
+        sum = sum + cells[i]
+    end
+    return sum
+end
+
+local function add(cells, at, quantity)
+    local count = #cells
+    if cells[count - 1] == at then
+        cells[count] = cells[count] + quantity
+    else
+        cells[count + 1], cells[count + 2] = at, quantity
+    end
+end
+
+function window.look(key, rule)
+    local cells, kept = read(key) or {}, {}
+    for i = 1, #cells, 2 do
+        if cells[i] + rule.window > now then
+            add(kept, math.min(cells[i], now), cells[i + 1])
+        end
+    end
+    return kept, #cells > 0 and cells[#cells - 1] > now
+end
+
+function window.wait(cells, rule)
+    if rule.cost > rule.limit then
+        return -1
+    end
+    local excess, wait = total(cells) + rule.cost - rule.limit, 0
+    for i = 1, #cells, 2 do
+        if excess <= 0 then
+            break
+        end
+        excess, wait = excess - cells[i + 1], cells[i] + rule.window - now
+    end
+    return math.min(LONGEST_MS, wait)
+end
+
+function window.remaining(cells, rule)
+    return math.max(0, rule.limit - total(cells))
+end
+
+function window.reset(cells, rule)
+    return #cells > 0 and math.min(LONGEST_MS, cells[#cells - 1] + rule.window - now) or 0
+end
+
+local function make_coarser(cells, rule)
+    local cell, count, last = math.ceil(rule.window / CELLS), 0, nil
+    for i = 1, #cells, 2 do
+        local at, quantity, number = cells[i], cells[i + 1], math.floor(cells[i] / cell)
+        if number == last then
+            cells[count - 1], cells[count] = at, cells[count] + quantity
+        else
+            cells[count + 1], cells[count + 2] = at, quantity
+            count, last = count + 2, number
+        end
+    end
+    for i = #cells, count + 1, -1 do
+        cells[i] = nil
+    end
+end
+
+function window.take(cells, rule, quantity)
+    quantity = math.min(quantity, MOST_UNITS - total(cells))
+    if quantity > 0 then
+        add(cells, now, quantity)
+        if #cells > 2 * CELLS then
+            make_coarser(cells, rule)
+        end
+    end
+end
+
+function window.give_back(cells, rule, quantity, taken_at)
+    if #cells == 0 or taken_at + rule.window <= now then
+        return
+    end
+    local i = 1
+    while i < #cells - 1 and cells[i] < taken_at do
+        i = i + 2
+    end
+    if cells[i + 1] > quantity then
+        cells[i + 1] = cells[i + 1] - quantity
+    else
+        table.remove(cells, i)
+        table.remove(cells, i)
+    end
+end
+
+function window.keep(key, cells, rule)
+    write(key, cells, window.reset(cells, rule))
+end
+
+-- Leases are a sorted set of ids by their end, so they are their own state.
+
+local leases = {}
+
+local function ends(key, rank)
+    return tonumber(redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')[2])
+end
+
+function leases.look(key, rule)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+    local latest = now + rule.window
+    for _, ahead in ipairs(redis.call('ZRANGE', key, '(' .. string.format('%.0f', latest), '+inf', 'BYSCORE')) do
+        redis.call('ZADD', key, latest, ahead)
+    end
+    return { key = key, count = redis.call('ZCARD', key) }
+end
+
+function leases.wait(held, rule)
+    local excess = held.count + 1 - rule.limit
+    return excess > 0 and math.min(LONGEST_MS, ends(held.key, excess - 1) - now) or 0
+end
+
+function leases.remaining(held, rule)
+    return math.max(0, rule.limit - held.count)
+end
+
+function leases.reset(held)
+    return held.count > 0 and math.min(LONGEST_MS, ends(held.key, -1) - now) or 0
+end
+
+function leases.take(held, rule)
+    held.count = held.count + redis.call('ZADD', held.key, now + rule.window, id)
+end
+
+function leases.give_back(held)
+    held.count = held.count - redis.call('ZREM', held.key, id)
+end
+
+function leases.keep(key, held)
+    if is_own_clock and held.count > 0 then
+        redis.call('PEXPIRE', key, leases.reset(held))
+    end
+end
+
+local ALGORITHMS = { gcra = gcra, window = window, leases = leases }
+
+local function looked_at(key, given)
+    local name, limit, length, burst, cost = unpack(given)
+    local rule = { limit = limit, window = length, burst = burst, cost = cost }
+    local algorithm = ALGORITHMS[name]
+    local state, is_ahead = algorithm.look(key, rule)
+    if is_ahead then
+        algorithm.keep(key, state, rule)
+    end
+    return { key = key, algorithm = algorithm, rule = rule, state = state }
+end
+
+local function decide()
+    local looks, takes = {}, action == 'decide'
+    for i, given in ipairs(rules) do
+        local look = looked_at(KEYS[i], given)
+        look.wait = look.algorithm.wait(look.state, look.rule)
+        takes = takes and (look.wait == 0 or given[6])
+        looks[i] = look
+    end
+    local reply = { now }
+    for _, look in ipairs(looks) do
+        local algorithm, state, rule = look.algorithm, look.state, look.rule
+        if takes and look.wait == 0 then
+            algorithm.take(state, rule, rule.cost)
+            algorithm.keep(look.key, state, rule)
+        end
+        local count = #reply
+        reply[count + 1], reply[count + 2] = algorithm.remaining(state, rule), look.wait
+        reply[count + 3] = algorithm.reset(state, rule)
+    end
+    return reply
+end
+
+-- Behind each rule: when it was taken, what remained, and how much more was used.
+local function settle()
+    for i, given in ipairs(rules) do
+        local look = looked_at(KEYS[i], given)
+        local taken_at, remaining, change = given[6], given[7], given[8]
+        if change > 0 then
+            look.algorithm.take(look.state, look.rule, change)
+        else
+            look.algorithm.give_back(look.state, look.rule, -change, taken_at, remaining)
+        end
+        look.algorithm.keep(look.key, look.state, look.rule)
+    end
+    return { now }
+end
+
+local function extend()
+    local reply = { 1 }
+    for i, given in ipairs(rules) do
+        local look = looked_at(KEYS[i], given)
+        if redis.call('ZSCORE', look.key, id) then
+            redis.call('ZADD', look.key, now + look.rule.window, id)
+            leases.keep(look.key, look.state)
+        else
+            reply[1] = 0
+        end
+    end
+    return reply
+end
+
+if action == 'settle' then
+    return settle()
+elseif action == 'extend' then
+    return extend()
+end
+return decide()
