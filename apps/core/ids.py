@@ -1,18 +1,36 @@
 """Identifiers that sort by the time they were made."""
 
+from __future__ import annotations
+
+import hashlib
 import secrets
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 NS_PER_MS = 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def uuid7() -> uuid.UUID:
-    """A version 7 UUID: 48 bits of Unix milliseconds, 12 bits of their fraction, 62 random bits.
+def uuid7(at: datetime | None = None) -> uuid.UUID:
+    """A version 7 UUID: 48 bits of Unix milliseconds, 12 bits of their fraction, 62 random bits; of now, or of `at`.
 
     The fraction (RFC 9562, 6.2, method 3) keeps rows in order that are made within one millisecond.
     """
-    milliseconds, rest = divmod(time.time_ns(), NS_PER_MS)
+    milliseconds, rest = divmod(time.time_ns() if at is None else _nanoseconds(at), NS_PER_MS)
     fraction = (rest << 12) // NS_PER_MS
-    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0x2 << 62) | secrets.randbits(62)
-    return uuid.UUID(int=value)
+    return _uuid7(milliseconds, fraction, secrets.randbits(62))
+
+
+def derived_uuid7(at: datetime, name: str) -> uuid.UUID:
+    """The version 7 UUID of what is called `name` and happened at `at`: the same again for the same two."""
+    hashed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:10])
+    return _uuid7(_nanoseconds(at) // NS_PER_MS, hashed >> 68, hashed & ((1 << 62) - 1))
+
+
+def _uuid7(milliseconds: int, middle: int, rest: int) -> uuid.UUID:
+    return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (middle << 64) | (0x2 << 62) | rest)
+
+
+def _nanoseconds(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1) * 1000

@@ -5,59 +5,96 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import Value
 from django.db.models.fields.json import KT
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Left, Now
 
 from apps.core import tenancy
 from apps.usage.querysets import UsageEventQuerySet
 
+# What events are summed by, beside their meter. Each is a column of the events and of both sums.
+DIMENSIONS = ("token", "user", "model", "deployment", "prompt", "tag")
+# The key of a sum holds all of them, and has to fit into a page of its index.
+DIMENSION_MAX_CHARS = 100
+
+
+def _dimension(name: str) -> models.GeneratedField:
+    """A copy of a dimension, empty if there is none: under row-level security a condition on JSON uses no index."""
+    text = Coalesce(Left(KT(f"dimensions__{name}"), DIMENSION_MAX_CHARS), Value(""))
+    return models.GeneratedField(expression=text, output_field=models.TextField(db_collation="C"), db_persist=True)
+
 
 class UsageEvent(tenancy.TenantModel):
-    """One use of one meter. The producer chose `id`, so an event that arrives twice counts once."""
+    """One use of one meter. The producer chose `id`, so an event that arrives twice counts once.
 
+    Partitioned by the months of `id`, which is a UUID of version 7 and at most a day away from `occurred_at`. The key
+    is (organization, id), so that an id that is taken tells nothing of other organizations.
+    """
+
+    # Its sums refer to the organization, which is checked once a batch there, and would be once a row here.
+    organization = models.ForeignKey(
+        "organizations.Organization", on_delete=models.CASCADE, related_name="+", editable=False, db_constraint=False
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    meter = models.TextField()
+    meter = models.TextField(db_collation="C")
     quantity = models.BigIntegerField()
     cost_micro_usd = models.BigIntegerField(null=True)
     occurred_at = models.DateTimeField()
     dimensions = models.JSONField(default=dict)
-    # Copies of two dimensions: under row-level security a condition on JSON cannot use an index.
-    model = models.GeneratedField(expression=KT("dimensions__model"), output_field=models.TextField(), db_persist=True)
-    token = models.GeneratedField(expression=KT("dimensions__token"), output_field=models.TextField(), db_persist=True)
+    token = _dimension("token")
+    user = _dimension("user")
+    model = _dimension("model")
+    deployment = _dimension("deployment")
+    prompt = _dimension("prompt")
+    tag = _dimension("tag")
 
     objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(UsageEventQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
-        indexes = [
-            models.Index(
-                fields=["organization", "occurred_at"],
-                include=["meter", "quantity", "cost_micro_usd", "model", "token"],
-                name="usage_by_time",
-            ),
-        ]
+        indexes = [models.Index(fields=["organization", "occurred_at"], name="usage_event_by_time")]
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.meter}"
 
 
-class UsageSum(tenancy.TenantModel):
-    """The ledger's rows of half an hour, added up, so that a page costs the same however many rows there are.
+class Total(tenancy.TenantModel):
+    """The ledger's rows of a span of time added up, so that a page costs the same however many rows there are.
 
-    A trigger of the ledger adds to it in the transaction that adds the rows; nothing else writes it.
+    A trigger of the ledger adds to it in the transaction that adds the rows; nothing else writes it. A dimension that
+    an event does not have is the empty text.
     """
 
-    meter = models.TextField()
-    model = models.TextField()
-    token = models.TextField()
-    at = models.DateTimeField(help_text="Beginning of the half hour.")
+    meter = models.TextField(db_collation="C")
+    token = models.TextField(db_collation="C")
+    user = models.TextField(db_collation="C")
+    model = models.TextField(db_collation="C")
+    deployment = models.TextField(db_collation="C")
+    prompt = models.TextField(db_collation="C")
+    tag = models.TextField(db_collation="C")
     quantity = models.BigIntegerField()
     cost_micro_usd = models.BigIntegerField(null=True)
     event_count = models.BigIntegerField()
 
     class Meta(tenancy.TenantModel.Meta):
-        constraints = [
-            models.UniqueConstraint(fields=["organization", "at", "meter", "model", "token"], name="usage_sum_once"),
-        ]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.meter}"
+
+
+class UsageSum(Total):
+    at = models.DateTimeField(help_text="Beginning of the half hour.")
+
+    class Meta(Total.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "at", "meter", *DIMENSIONS], name="usage_sum_once"),
+        ]
+
+
+class UsageDay(Total):
+    day = models.DateField(help_text="In UTC.")
+
+    class Meta(Total.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "day", "meter", *DIMENSIONS], name="usage_day_once"),
+        ]
