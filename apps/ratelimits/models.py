@@ -13,13 +13,12 @@ from django.utils import timezone
 from apps.core import tenancy
 from apps.organizations import plans
 from apps.ratelimits.enums import Algorithm, Away, EntryKind, Plane, Quantity, Subject
+from apps.ratelimits.matching import LONGEST_HEADER
 from apps.ratelimits.querysets import EntryQuerySet, OverrideQuerySet, PolicyQuerySet
+from apps.ratelimits.values import LONGEST_MODEL, LONGEST_ROUTE
 
 LARGEST = 10**12
 LONGEST_WINDOW_S = 31 * 24 * 3600
-LONGEST_ROUTE = 200
-LONGEST_MODEL = 80
-LONGEST_VALUE = 200
 
 
 def every_plane() -> list[str]:
@@ -90,7 +89,7 @@ class Entry(tenancy.TenantModel):
     kind = models.CharField(max_length=10, choices=EntryKind.choices)
     subject = models.CharField(max_length=20, choices=Subject.choices)
     header = models.CharField(max_length=64, blank=True)
-    value = models.CharField(max_length=LONGEST_VALUE)
+    value = models.CharField(max_length=LONGEST_HEADER)
     reason = models.CharField(max_length=200, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
 

@@ -18,6 +18,9 @@ class EntryQuerySet(TenantQuerySet):
     def lasting(self) -> Self:
         return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=timezone.now()))
 
+    def ended(self) -> Self:
+        return self.filter(ends_at__lte=timezone.now())
+
 
 class OverrideQuerySet(TenantQuerySet):
     def lasting(self) -> Self:
