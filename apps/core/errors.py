@@ -17,6 +17,7 @@ class DomainError(Exception):
     status: ClassVar[int] = 400
     detail: ClassVar[str] = "The request was refused."
     headers: ClassVar[dict[str, str]] = {}
+    members: ClassVar[dict[str, Any]] = {}  # what its problem document tells besides
     page: ClassVar[str] = "core/error.html"
     keeps_changes: ClassVar[bool] = False  # whether what was written before the refusal is kept
 
@@ -42,6 +43,7 @@ def problem_document(error: DomainError, request_id: str, errors: list[dict[str,
         "code": error.code,
         "request_id": request_id,
         "errors": errors or [],
+        **error.members,
     }
 
 

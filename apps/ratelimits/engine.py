@@ -21,6 +21,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from apps.ratelimits import script
+from apps.ratelimits.deciding import key_of
 from apps.ratelimits.local import Local
 from apps.ratelimits.rules import Decision, Rule, Verdict
 from apps.ratelimits.script import Command
@@ -54,10 +55,15 @@ class _Watch:
             log.warning("limiter_away", error=repr(error))
         self._is_away, self._next_try = True, time.monotonic() + ASK_AGAIN_S
 
-    def answered(self) -> None:
+    def answered(self, replies: Sequence[Any]) -> list[Any]:
+        """The replies, without those that are errors: Redis is there, but one call's keys or its memory are not well."""
         if self._is_away:
             log.info("limiter_back")
         self._is_away = False
+        for error in (reply for reply in replies if isinstance(reply, Exception)):
+            log.error("limiter_refused", error=str(error))
+            break
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
 
 
 class Limiter:
@@ -86,14 +92,15 @@ class Limiter:
         ids = [_new_id() for _ in calls]
         now_ms = self._clock()
         replies = self._ask([script.decide(rules, id, now_ms) for rules, id in zip(calls, ids, strict=True)])
-        if replies is None:
-            return [self.local.decide(rules, id) for rules, id in zip(calls, ids, strict=True)]
-        return [script.decision(reply, rules, id) for reply, rules, id in zip(replies, calls, ids, strict=True)]
+        return [
+            self.local.decide(rules, id) if reply is None else script.decision(reply, rules, id)
+            for reply, rules, id in zip(replies, calls, ids, strict=True)
+        ]
 
     def peek(self, rules: Sequence[Rule]) -> list[Verdict]:
         """What each rule would say now, with nothing taken."""
-        replies = self._ask([script.decide(rules, "", self._clock(), "peek")])
-        return self.local.peek(rules) if replies is None else script.verdicts(replies[0])
+        [reply] = self._ask([script.decide(rules, "", self._clock(), "peek")])
+        return self.local.peek(rules) if reply is None else script.verdicts(reply)
 
     def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
         """The call is over. `actual` is what it used, by the index of the rule; what is not named stays as expected.
@@ -117,6 +124,14 @@ class Limiter:
         replies = self._ask([command]) if command else None
         return replies is None or bool(replies[0][0])
 
+    def forget(self, rules: Sequence[Rule]) -> None:
+        """Begin anew with all of them."""
+        self.local.forget(rules)
+        try:
+            self._redis.delete(*(key_of(rule) for rule in rules))
+        except RedisError as error:
+            self._watch.failed(error)
+
     def _ask(self, commands: Sequence[Command]) -> list[Any] | None:
         try:
             self._watch.require_worth()
@@ -135,7 +150,7 @@ class Limiter:
         if unknown:
             self._redis.script_load(script.TEXT)
             _fill_in(replies, unknown, self._run([commands[index] for index in unknown]))
-        return _checked(replies)
+        return replies
 
     def _run(self, commands: Sequence[Command]) -> list[Any]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -155,16 +170,21 @@ class AsyncLimiter:
         self._watch = _Watch()
         self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
         self._sender: asyncio.Task[None] | None = None
+        self._undoing: set[asyncio.Future[None]] = set()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         return cls(redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0)))
 
     async def decide(self, rules: Sequence[Rule]) -> Decision:
-        """Take from all rules, or from none if one refuses."""
+        """Take from all rules, or from none if one refuses. What a caller took that is cancelled meanwhile is given back."""
         id = _new_id()
-        reply = await self._ask(script.decide(rules, id, self._clock()))
-        return self.local.decide(rules, id) if reply is None else script.decision(reply, rules, id)
+        answer = asyncio.ensure_future(self._ask(script.decide(rules, id, self._clock())))
+        try:
+            return self._decision(await asyncio.shield(answer), rules, id)
+        except asyncio.CancelledError:
+            answer.add_done_callback(lambda done: self._undo(self._decision(done.result(), rules, id)))
+            raise
 
     async def peek(self, rules: Sequence[Rule]) -> list[Verdict]:
         """What each rule would say now, with nothing taken."""
@@ -190,7 +210,16 @@ class AsyncLimiter:
         reply = await self._ask(command) if command else None
         return reply is None or bool(reply[0])
 
+    def _decision(self, reply: Any, rules: Sequence[Rule], id: str) -> Decision:
+        return self.local.decide(rules, id) if reply is None else script.decision(reply, rules, id)
+
+    def _undo(self, decision: Decision) -> None:
+        task = asyncio.ensure_future(self.release(decision, was_made=False))
+        self._undoing.add(task)
+        task.add_done_callback(self._undoing.discard)
+
     async def _ask(self, command: Command) -> Any:
+        """The reply, or None."""
         try:
             self._watch.require_worth()
         except Away:
@@ -202,25 +231,21 @@ class AsyncLimiter:
         return await answer
 
     async def _send_waiting(self) -> None:
+        """One batch after the other. When one fails, nobody who waits behind it waits for another time-out."""
+        batch: list[tuple[Command, asyncio.Future[Any]]] = []
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                replies = await self._answers([command for command, _ in batch])
-                for (_, answer), reply in zip(batch, replies, strict=True):
-                    if not answer.done():
-                        answer.set_result(reply)
-        finally:
-            self._sender = None
-
-    async def _answers(self, commands: Sequence[Command]) -> Sequence[Any]:
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                replies = await self._send(commands)
+                async with asyncio.timeout(TIMEOUT_S):
+                    replies = await self._send([command for command, _ in batch])
+                for (_, answer), reply in zip(batch, self._watch.answered(replies), strict=True):
+                    _tell(answer, reply)
         except (RedisError, OSError) as error:
             self._watch.failed(error)
-            return [None] * len(commands)
-        self._watch.answered()
-        return replies
+        finally:
+            for _, answer in [*batch, *self._waiting]:
+                _tell(answer, None)
+            self._waiting, self._sender = [], None
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         replies = await self._run(commands)
@@ -228,7 +253,7 @@ class AsyncLimiter:
         if unknown:
             await self._redis.script_load(script.TEXT)
             _fill_in(replies, unknown, await self._run([commands[index] for index in unknown]))
-        return _checked(replies)
+        return replies
 
     async def _run(self, commands: Sequence[Command]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -245,6 +270,11 @@ def _nothing(decision: Decision) -> dict[int, int]:
     return dict.fromkeys(range(len(decision.rules)), 0)
 
 
+def _tell(answer: asyncio.Future[Any], reply: Any) -> None:
+    if not answer.done():
+        answer.set_result(reply)
+
+
 def _unknown(replies: Iterable[Any]) -> list[int]:
     """Where Redis did not know the script: it was restarted or flushed."""
     return [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -253,10 +283,3 @@ def _unknown(replies: Iterable[Any]) -> list[int]:
 def _fill_in(replies: list[Any], places: Sequence[int], late: Sequence[Any]) -> None:
     for index, reply in zip(places, late, strict=True):
         replies[index] = reply
-
-
-def _checked(replies: list[Any]) -> list[Any]:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies

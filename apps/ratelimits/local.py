@@ -69,6 +69,11 @@ class Local:
         with self._lock:
             return deciding.extend(self._states, self._shared(decision), _now_ms())
 
+    def forget(self, rules: Sequence[Rule]) -> None:
+        with self._lock:
+            for rule in rules:
+                self._states.pop(deciding.key_of(rule), None)
+
     def _shared(self, decision: Decision) -> Decision:
         return replace(decision, rules=[self._share(rule) for rule in decision.rules])
 
