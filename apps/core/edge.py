@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any, ClassVar
+from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -31,7 +32,7 @@ class Call:
     """One request on its way through the stages, and what they have learned about it.
 
     `events` are streams and what makes their events. That happens later, so that nobody waits for it: `ended_at`, in
-    seconds of the epoch, is known by then and the body is gone.
+    seconds of the epoch, is known by then and the body is gone. `event_ids` are by meter what was reserved before.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Call:
     model: str = ""
     dimensions: dict[str, str] = field(default_factory=dict)
     quantities: dict[str, int] = field(default_factory=dict)
+    event_ids: dict[str, UUID] = field(default_factory=dict)
     events: list[tuple[str, Callable[[], dict[str, Any]]]] = field(default_factory=list)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -19,6 +20,7 @@ from apps.audit import services as audit
 from apps.core import live, outbound, storage
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
+from apps.core.ids import uuid7
 from apps.datasets import csv_lines, errors
 from apps.datasets.enums import VersionStatus
 from apps.datasets.models import Column, Dataset, DatasetVersion
@@ -26,6 +28,8 @@ from apps.jobs import services as jobs
 from apps.notifications import services as notifications
 from apps.organizations import flags
 from apps.organizations.models import Project
+from apps.usage import services as usage
+from apps.usage.meters import STORED_BYTES
 
 if TYPE_CHECKING:  # polars takes a while to import, and the web process seldom needs it
     from apps.datasets.profiling import ColumnProfile
@@ -55,7 +59,8 @@ def add_version(dataset: Dataset, source: Source, *, by: Actor) -> DatasetVersio
     """The version made of `source`, new or, when the same bytes are there already, the one they are.
 
     A failed version of the same bytes is read again. A file from a URL is compared once it has arrived.
-    Raises `DatasetTooLarge`, `UnreadableDataset`, `FeatureSwitchedOff`, `outbound.InvalidUrl`, `StorageUnavailable`.
+    Raises `DatasetTooLarge`, `UnreadableDataset`, `FeatureSwitchedOff`, `outbound.InvalidUrl`, `StorageUnavailable`,
+    `StockExceeded`.
     """
     dataset = Dataset.objects.select_for_update().get(pk=dataset.pk)
     if isinstance(source, str):
@@ -79,7 +84,7 @@ def _version_from_file(dataset: Dataset, file: File, by: Actor) -> DatasetVersio
     if known := dataset.versions.filter(content_hash=content_hash).first():
         return _read_again(known, by) if known.is_failed else known
     path = source_path(dataset, content_hash)
-    with _stored(path, file) as stored:
+    with _stored(path, file, dataset) as stored:
         return _new_version(
             dataset,
             by,
@@ -106,14 +111,26 @@ def _accepted(file: File) -> str:
 
 
 @contextmanager
-def _stored(path: str, file: storage.Readable) -> Iterator[storage.Stored]:
-    """Keep a file for the block, and from then on if the block succeeds."""
-    stored = storage.store(path, file)
+def _stored(path: str, file: storage.Readable, dataset: Dataset) -> Iterator[storage.Stored]:
+    """Keep a file for the block, and from then on if the block succeeds. Raises `StockExceeded` before."""
+    event_id = uuid7()
+    usage.reserve(STORED_BYTES, file.seek(0, os.SEEK_END), event_id=event_id)
+    file.seek(0)
     try:
+        stored = storage.store(path, file)
         yield stored
+        _meter(dataset, stored.size_bytes, event_id)
     except BaseException:
         storage.delete(path)
+        usage.release(STORED_BYTES, event_id=event_id)
         raise
+
+
+def _meter(dataset: Dataset, size_bytes: int, event_id: UUID | None = None) -> None:
+    """Count that so many bytes more are kept, or fewer."""
+    if size_bytes:
+        dimensions = {"dataset": str(dataset.pk)}
+        usage.record(STORED_BYTES.name, size_bytes, event_id=event_id or uuid7(), dimensions=dimensions)
 
 
 def _new_version(dataset: Dataset, by: Actor, **source: str | int) -> DatasetVersion:
@@ -169,7 +186,7 @@ def attach_source(version: DatasetVersion, file: storage.Readable, content_hash:
             version.delete()
             live.publish(f"dataset:{version.dataset_id}")
             return known
-        with _stored(path, file) as stored:
+        with _stored(path, file, version.dataset) as stored:
             version.source_path, version.source_size_bytes = path, stored.size_bytes
             version.content_hash, version.source_url = content_hash, version.source_address
             version.save(update_fields=["source_path", "source_size_bytes", "content_hash", "source_url"])
@@ -185,6 +202,7 @@ def complete_version(
     version.parquet_path, version.parquet_size_bytes = path, table.size_bytes
     version.save(update_fields=READY_FIELDS)
     Column.objects.bulk_create(_column(version, position, one) for position, one in enumerate(profiles))
+    _meter(version.dataset, table.size_bytes)
     _tell("dataset_version.ready", version, to=_uploader(version), row_count=version.row_count)
     live.publish("datasets")
     live.publish(f"dataset:{version.dataset_id}")
@@ -271,6 +289,7 @@ def delete_dataset(dataset: Dataset, *, by: Actor) -> None:
         dataset.delete()
     except ProtectedError as protected:
         raise errors.DatasetInUse(name=dataset.name, count=len(protected.protected_objects)) from None
+    _meter(dataset, -sum(version.size_bytes for version in versions))
     paths = [path for version in versions for path in (version.source_path, version.parquet_path) if path]
     transaction.on_commit(lambda: _delete_files(paths), robust=True)
     live.publish("datasets")

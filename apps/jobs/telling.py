@@ -18,7 +18,7 @@ from apps.jobs import callbacks, dispatch, kinds
 from apps.jobs.enums import END_EVENTS, FINISHED, Status
 from apps.jobs.models import Job
 from apps.notifications import services as notifications
-from apps.usage.enums import Meter
+from apps.usage.meters import JOB_MS
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ BATCH = 500
 # Each job's history is read by its index, whatever the planner thinks of the rest.
 METER = """
 INSERT INTO usage_usageevent (id, organization_id, created_at, meter, quantity, occurred_at, dimensions)
-SELECT span.id, %s, statement_timestamp(), %s,
+SELECT usage_derived_id(span.until, span.id::text), %s, statement_timestamp(), %s,
     greatest(0, round(extract(epoch FROM span.until - span.created_at) * 1000)), span.until,
     jsonb_build_object('kind', ended.kind, 'job', ended.job_id)
 FROM unnest(%s::uuid[], %s::text[]) AS ended (job_id, kind), LATERAL (
@@ -81,7 +81,7 @@ def _meter(jobs: list[Job]) -> None:
     """Count what each attempt ran on our workers. Its row of the history gives the event its id."""
     tenant, ours = tenancy.current_tenant_id(), [job for job in jobs if not job.is_outside]
     with connection.cursor() as cursor:
-        cursor.execute(METER, [tenant, Meter.JOB_MS, [job.pk for job in ours], [job.kind for job in ours], tenant])
+        cursor.execute(METER, [tenant, JOB_MS.name, [job.pk for job in ours], [job.kind for job in ours], tenant])
     live.publish("usage")
 
 

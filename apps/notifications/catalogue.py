@@ -167,6 +167,16 @@ EVENTS = {
             mail=True,
         ),
         Event(
+            "quota.reached",
+            "Much of an included amount is used",
+            "{percent} % of the included {meter} is used",
+            "usage.read",
+            "usage:usage",
+            text="{used} of {included}. {consequence}",
+            has_row=False,
+            mail=True,
+        ),
+        Event(
             "export.ready",
             "An export of all data is ready",
             "The export of all data is ready",

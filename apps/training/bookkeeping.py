@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.core import live
+from apps.core.ids import derived_uuid7
 from apps.datasets.models import Column
 from apps.jobs.running import RunningJob
 from apps.training.candidates import Algorithm, Candidate
@@ -17,7 +19,7 @@ from apps.training.enums import TrialStatus
 from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
 from apps.training.planning import Plan
 from apps.usage import services as usage
-from apps.usage.enums import Meter
+from apps.usage.meters import TRAINING_MS
 
 
 @contextmanager
@@ -94,7 +96,14 @@ def _score_row(trial: Trial, position: int, score: Score) -> TrialScore:
 
 def _meter(run: TrainingRun, trial: Trial, scores: Scores) -> None:
     dimensions = {"model": run.model_name, "training_run": str(run.pk), "algorithm": str(scores.algorithm)}
-    usage.record(Meter.TRAINING_MS, math.ceil(scores.fit_seconds * 1000), event_id=trial.pk, dimensions=dimensions)
+    now = timezone.now()
+    usage.record(
+        TRAINING_MS.name,
+        math.ceil(scores.fit_seconds * 1000),
+        event_id=derived_uuid7(now, f"trial:{trial.pk}"),
+        dimensions=dimensions,
+        occurred_at=now,
+    )
 
 
 def fail_trial(job: RunningJob, run: TrainingRun, trial: Trial, code: str, message: str) -> None:

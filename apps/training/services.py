@@ -20,6 +20,8 @@ from apps.registry import services as registry
 from apps.training import errors, refusals
 from apps.training.enums import JOB_KIND, RUN_EVENTS, UNDER_WAY, UNPREDICTABLE_KINDS, Candidate, TrialStatus
 from apps.training.models import TrainingRun, Trial
+from apps.usage import services as usage
+from apps.usage.meters import TRAINING_MS
 
 SHOWN_COLUMNS = 8
 
@@ -41,8 +43,12 @@ class NewRun:
 
 @transaction.atomic
 def create_run(new: NewRun, *, by: Actor) -> TrainingRun:
-    """Start training. Raises `DatasetNotReady`, `TargetNotAColumn`, `ModelTaskDiffers`, `UntrainableData`."""
+    """Start training.
+
+    Raises `DatasetNotReady`, `TargetNotAColumn`, `ModelTaskDiffers`, `UntrainableData`, `QuotaExceeded`.
+    """
     _require_trainable(new)
+    usage.require_left(TRAINING_MS)
     run = TrainingRun(
         name=new.name,
         model_name=new.model_name or new.name,

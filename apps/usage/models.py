@@ -10,6 +10,9 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left, Now
 
 from apps.core import tenancy
+from apps.core.formatting import format_date
+from apps.organizations import plans
+from apps.usage import meters
 from apps.usage.querysets import UsageEventQuerySet
 
 # What events are summed by, beside their meter. Each is a column of the events and of both sums.
@@ -98,3 +101,58 @@ class UsageDay(Total):
         constraints = [
             models.UniqueConstraint(fields=["organization", "day", "meter", *DIMENSIONS], name="usage_day_once"),
         ]
+
+
+class Entitlement(models.Model):
+    """How much of a meter a plan includes in a calendar month (UTC), of a stock at any time."""
+
+    plan = models.CharField(max_length=20, choices=plans.CHOICES)
+    meter = models.CharField(max_length=40, choices=meters.CHOICES)
+    included = models.BigIntegerField(null=True, blank=True, help_text="Empty: unlimited.")
+    is_hard = models.BooleanField(default=False, help_text="Whether more is refused. Otherwise it is only told.")
+    changed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    changed_by_label = models.CharField(max_length=200, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["plan", "meter"], name="usage_entitlement_once"),
+            models.CheckConstraint(condition=models.Q(included__gte=0), name="usage_entitlement_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_meter_display()} of {self.get_plan_display()}"
+
+
+class Override(tenancy.TenantModel):
+    """Another amount than the plan's, for one organization and until it ends; whether it is hard stays the plan's."""
+
+    meter = models.CharField(max_length=40, choices=meters.CHOICES)
+    included = models.BigIntegerField(null=True, blank=True, help_text="Empty: unlimited.")
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+    operator_label = models.CharField(max_length=200)
+
+    class Meta(tenancy.TenantModel.Meta):
+        indexes = [models.Index(fields=["organization", "ends_at"], name="usage_override_by_end")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(included__gte=0), name="usage_override_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_meter_display()} until {format_date(self.ends_at)}"
+
+
+class QuotaNotice(tenancy.TenantModel):
+    """That people were told that so many percent of an amount are used, once in a period."""
+
+    meter = models.CharField(max_length=40)
+    period = models.CharField(max_length=7)
+    percent = models.PositiveSmallIntegerField()
+
+    class Meta(tenancy.TenantModel.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "meter", "period", "percent"], name="usage_notice_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.percent} % of {self.meter}"

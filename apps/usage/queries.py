@@ -11,21 +11,15 @@ from uuid import UUID
 from django.db.models import Count, QuerySet, Sum
 
 from apps.core import charts
-from apps.core.formatting import format_bytes, format_count, format_duration
 from apps.core.postgres.aggregates import EPOCH, StepNumber
 from apps.core.time_ranges import TimeRange
 from apps.organizations.models import ApiToken
-from apps.usage.enums import Meter
+from apps.usage import meters
 from apps.usage.models import UsageEvent, UsageSum
 
 SUMMED = timedelta(minutes=30)
 FILTERS = ("meter", "model", "token")
 MOST_CHOICES = 8
-
-FORMATS: Mapping[str, Callable[[float | None], str]] = {
-    Meter.TRAINING_MS: format_duration,
-    Meter.STORED_BYTES: format_bytes,
-}
 
 
 @dataclass(slots=True)
@@ -40,7 +34,7 @@ class MeterUsage:
 
     @property
     def label(self) -> str:
-        return Meter(self.meter).label if self.meter in Meter else self.meter.replace("_", " ").capitalize()
+        return meters.named(self.meter).label
 
     @property
     def text(self) -> str:
@@ -48,7 +42,7 @@ class MeterUsage:
 
     @property
     def format(self) -> Callable[[float | None], str]:
-        return FORMATS.get(self.meter, format_count)
+        return meters.named(self.meter).text
 
     def add(self, row: Mapping[str, Any], at: datetime) -> None:
         self.by_step[at] = row["total"]

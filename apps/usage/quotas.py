@@ -1,15 +1,15 @@
 """Amounts that are reserved before they are used, in Redis. Imports no Django: the data plane reserves too.
 
-A counter is what a limit is on: a meter in a month, later a budget. It holds what is `used` and what is `held` for calls
+A counter is what a limit is on: a meter in a month, later a budget. It knows what is used, and what is held for calls
 that are under way; a reservation passes if both and its own amount stay within the limit. One script each reserves,
-settles and releases, for several counters of an organization at once. What Redis lost is `UNKNOWN` until somebody who
+settles and releases, for several counters of an organization at once. What Redis lost is unknown until somebody who
 can read the ledger installs it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, cast
@@ -33,7 +33,9 @@ local function number(value) return tonumber(value or '0') end
 local function text(value) return string.format('%.0f', value) end
 local function let_go(total, uses, ends, id)
     local use = redis.call('HGET', uses, id)
-    if use and string.sub(use, 1, 1) == 'r' then redis.call('HINCRBY', total, 'held', '-' .. string.sub(use, 2)) end
+    if use and string.sub(use, 1, 1) == 'r' then
+        redis.call('HINCRBY', total, 'held', text(0 - tonumber(string.sub(use, 2))))
+    end
     redis.call('HDEL', uses, id)
     redis.call('ZREM', ends, id)
     return use
@@ -180,7 +182,7 @@ class Counter:
     organization_id: str
     name: str
     period: str
-    limit: int | None = None
+    limit: int | None = field(default=None, compare=False)  # a raised one counts at once, for the same counter
 
     @property
     def keys(self) -> tuple[str, str, str]:
@@ -205,11 +207,12 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was settled lately by id, and all that ever was."""
+    """All that was ever settled, and by id what was settled lately; `held` are the ids of what will be."""
 
     amount: int
     count: int
     lately: Mapping[str, int]
+    held: frozenset[str]
 
 
 class Quotas:
@@ -232,9 +235,9 @@ class Quotas:
 
     def settled(self, counter: Counter) -> Settled:
         amount, count, uses = cast(Any, self._redis.eval(_LOOK, 3, *counter.keys))
-        known = dict(zip(uses[::2], uses[1::2], strict=True))
-        lately = {key.decode(): int(use[1:]) for key, use in known.items() if use.startswith(b"s")}
-        return Settled(int(amount), int(count), lately)
+        known = {use_id.decode(): use for use_id, use in zip(uses[::2], uses[1::2], strict=True)}
+        lately = {use_id: int(use[1:]) for use_id, use in known.items() if use.startswith(b"s")}
+        return Settled(int(amount), int(count), lately, frozenset(known.keys() - lately.keys()))
 
     def install(self, counter: Counter, used: int, at: Settled) -> bool:
         """Put in force that `used` was used when `at` was settled. False: Redis has lost everything since then."""

@@ -19,6 +19,7 @@ from apps.core.edge import Call, Proceed
 from apps.core.metrics import METHODS, OTHER_METHOD, QUEUED_EVENTS, UNMATCHED, RequestMeter
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
+from apps.usage.edge import WithinQuota
 from config.environment import ROOT
 from config.logging import IS_JSON
 from workers.asgi import Application
@@ -50,8 +51,9 @@ class Edge(Application):
         self._writer = Writer(self._redis, state / "spool", "edge")
         self._writer.start()
         QUEUED_EVENTS.set_function(lambda: self._writer.waiting_count)
+        self._quota = WithinQuota(self._redis)
         await self._snapshots.start()
-        return pipeline.build(self._snapshots, self._fleet, self._writer)
+        return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota)
 
     def admit(self, call: Call) -> None:
         self._meter.in_flight.inc()
@@ -79,6 +81,7 @@ class Edge(Application):
             await self._logging
         self._lines.write()
         await self._snapshots.close()
+        await self._quota.close()
         await self._writer.close()
         self._fleet.close()
         await self._redis.aclose()

@@ -10,14 +10,14 @@ from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from apps.logs.edge import record
 from apps.organizations import edge as tokens
-from apps.usage.edge import meter
+from apps.usage.edge import WithinQuota, meter
 from workers.edge.snapshots import SnapshotReader
 
 VERSION = "1"
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 
-def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
+def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer, quota: WithinQuota) -> Router:
     """The router over all of the data plane's paths."""
     router = Router()
     entrance = [
@@ -28,7 +28,7 @@ def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer) -> Router:
         tokens.within_networks,
         tokens.note_use(),
     ]
-    predict: Sequence[Stage] = [*entrance, tokens.permit("predictions.create"), receive, meter]
+    predict: Sequence[Stage] = [*entrance, tokens.permit("predictions.create"), receive, quota, meter]
     inspect: Sequence[Stage] = [*entrance, tokens.permit("predictions.create", "deployments.read")]
     for path in MODEL_PATHS:
         router.add("POST", f"{path}/infer", compose(predict, fleet.infer))

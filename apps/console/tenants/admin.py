@@ -26,7 +26,7 @@ from apps.core.templatetags.console import ago
 from apps.organizations.admin import OrganizationAdmin
 from apps.organizations.flags.lookup import decisions
 from apps.organizations.models import Organization
-from apps.usage.enums import Meter
+from apps.usage import meters
 
 STATE_COLORS = {"active": "success", "suspended": "danger", "closed": "warning"}
 
@@ -98,7 +98,7 @@ class TenantAdmin(OrganizationAdmin):
 
     @admin.display(description="Calls", ordering=figures.by_usage("calls"))
     def calls(self, row: Any) -> SafeString | str:
-        return _used(row, "calls", format_count, meter__exact=Meter.PREDICTIONS.value)
+        return _used(row, "calls", format_count, meter__exact=meters.PREDICTIONS.name)
 
     @admin.display(description="Spend", ordering=figures.by_usage("cost_micro_usd"))
     def spend(self, row: Any) -> SafeString | str:
@@ -106,11 +106,11 @@ class TenantAdmin(OrganizationAdmin):
 
     @admin.display(description="Compute", ordering=figures.by_usage("training_ms"))
     def compute(self, row: Any) -> SafeString | str:
-        return _used(row, "training_ms", format_duration, meter__exact=Meter.TRAINING_MS.value)
+        return _used(row, "training_ms", format_duration, meter__exact=meters.TRAINING_MS.name)
 
     @admin.display(description="Stored")
     def stored(self, row: Any) -> SafeString | str:
-        return _used(row, "stored_bytes", format_bytes, meter__exact=Meter.STORED_BYTES.value)
+        return _used(row, "stored_bytes", format_bytes, meter__exact=meters.STORED_BYTES.name)
 
     @admin.display(description="Failed calls", ordering="failed_call_count")
     def failed_calls(self, row: Any) -> SafeString | str:

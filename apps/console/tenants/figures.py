@@ -25,7 +25,7 @@ from apps.logs.models import CallRecord
 from apps.notifications.models import Delivery
 from apps.notifications.webhooks.enums import DeliveryStatus
 from apps.organizations.models import Membership
-from apps.usage.enums import Meter
+from apps.usage import meters
 from apps.usage.models import UsageSum
 
 DAY = timedelta(days=1)
@@ -63,9 +63,9 @@ def usage() -> Subquery:
     """Calls answered, training time, bytes and money of 30 days, from the sums of the ledger, in one pass."""
     rows = of_tenant(UsageSum, at__gte=Now() - MONTH).values("organization")
     sums = JSONObject(
-        calls=Sum("event_count", filter=Q(meter=Meter.PREDICTIONS)),
-        training_ms=Sum("quantity", filter=Q(meter=Meter.TRAINING_MS)),
-        stored_bytes=Sum("quantity", filter=Q(meter=Meter.STORED_BYTES)),
+        calls=Sum("event_count", filter=Q(meter=meters.PREDICTIONS.name)),
+        training_ms=Sum("quantity", filter=Q(meter=meters.TRAINING_MS.name)),
+        stored_bytes=Sum("quantity", filter=Q(meter=meters.STORED_BYTES.name)),
         cost_micro_usd=Sum("cost_micro_usd"),
     )
     return Subquery(rows.annotate(sums=sums).values("sums"), output_field=JSONField())

@@ -1,0 +1,161 @@
+"""Counters made anew: what Redis counts is what the ledger holds and what is on its way there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any, cast
+from uuid import UUID
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from pydantic_core import from_json
+
+from apps.core import tenancy
+from apps.organizations.models import Organization
+from apps.usage import entitlements, meters
+from apps.usage.edge import STREAM
+from apps.usage.meters import Meter
+from apps.usage.quotas import ALWAYS, Counter, Quotas, Settled, month_of, next_month, period_of
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 10
+PAGE = 1000
+FAR = date(9999, 1, 1)
+LONG_AGO = date(1970, 1, 1)
+
+# One statement sees one state of the ledger.
+READ = """
+SELECT COALESCE((SELECT sum(quantity)::bigint FROM usage_usageday
+    WHERE organization_id = %(tenant)s AND meter = %(meter)s AND day >= %(start)s AND day < %(end)s), 0),
+    ARRAY(SELECT id FROM usage_usageevent WHERE organization_id = %(tenant)s AND id = ANY(%(ids)s::uuid[]))
+"""
+
+
+class Unsettled(RuntimeError):
+    """A counter could not be made anew, because what it counts would not stand still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event in the stream, on its way to the ledger."""
+
+    counter: tuple[str, str, str]
+    id: str
+    quantity: int
+
+
+def restore(*, only_unknown: bool = True) -> int:
+    """Make the counters of every amount that refuses anew: those that Redis lost, or all. Returns how many."""
+    lost = [counter for counter in _all() if not only_unknown or quotas().unknown([counter])]
+    waiting = events_waiting() if lost else []
+    for counter in lost:
+        with tenancy.scope(UUID(counter.organization_id)), suppress(Unsettled):
+            rebuild(counter, waiting)
+    return len(lost)
+
+
+def _all() -> Iterable[Counter]:
+    now = timezone.now()
+    ids = Organization.objects.filter(plan__in=entitlements.hard_plans()).values_list("pk", flat=True)
+    for organization_id in list(ids):
+        with tenancy.scope(organization_id):
+            yield from [entitlements.counter(amount, now) for amount in entitlements.enforced()]
+
+
+def rebuild(counter: Counter, waiting: Iterable[Waiting] | None = None) -> int:
+    """Install what was used, however much is settled meanwhile. Raises `Unsettled` and `RedisError`.
+
+    `waiting` was read before: an event that came since then was settled since then, and is found among those.
+    """
+    stream = events_waiting() if waiting is None else waiting
+    key = (counter.organization_id, counter.name, counter.period)
+    on_their_way = {event.id: event.quantity for event in stream if event.counter == key}
+    for _ in range(ATTEMPTS):
+        before = quotas().settled(counter)
+        known = {**on_their_way, **before.lately}
+        in_ledger, stored = _ledger(counter, known)
+        if _came_between(counter, before):
+            continue
+        used = in_ledger + sum(quantity for use, quantity in known.items() if use not in stored)
+        if quotas().install(counter, used, before):
+            return used
+    log.warning("quota_not_rebuilt", organization=counter.organization_id, counter=counter.name)
+    raise Unsettled(counter.name)
+
+
+def _came_between(counter: Counter, before: Settled) -> bool:
+    """Whether the ledger has something already that was settled since `before` or will be, which would count twice.
+
+    What is not there yet was not there when the ledger was read.
+    """
+    now = quotas().settled(counter)
+    new = (now.lately.keys() | now.held) - before.lately.keys()
+    return bool(new and _ledger(counter, new)[1])
+
+
+def used(meter: Meter, now: datetime) -> int:
+    """What the ledger says the organization in scope used in this month, or has of a stock."""
+    counter = Counter(str(tenancy.current_tenant_id()), meter.name, period_of(meter, now))
+    return _ledger(counter, ())[0]
+
+
+def _ledger(counter: Counter, ids: Collection[str]) -> tuple[int, set[str]]:
+    """What the ledger sums up to, and which of these events are in it."""
+    start, end = _days(counter)
+    told = {"tenant": counter.organization_id, "meter": counter.name, "start": start, "end": end}
+    with connection.cursor() as cursor:
+        cursor.execute(READ, {**told, "ids": [use for use in ids if _is_uuid(use)]})
+        total, stored = cursor.fetchone()
+    return total, {str(use) for use in stored}
+
+
+def _days(counter: Counter) -> tuple[date, date]:
+    if counter.period == ALWAYS:
+        return LONG_AGO, FAR
+    month = datetime.strptime(counter.period, "%Y-%m").replace(tzinfo=UTC)
+    return month_of(month).date(), next_month(month).date()
+
+
+def events_waiting() -> list[Waiting]:
+    """The stream's events, of all organizations; what is not a use is left out, as the sink will do."""
+    found, start = [], "-"
+    while entries := cast(Any, _client().xrange(STREAM, start, count=PAGE)):
+        found += [event for _, fields in entries if (event := _waiting(fields.get(b"e", b"")))]
+        start = f"({entries[-1][0].decode()}"
+    return found
+
+
+def _waiting(raw: bytes) -> Waiting | None:
+    try:
+        event: Mapping[str, Any] = from_json(raw)
+        at = datetime.fromisoformat(event["at"])
+        meter = meters.named(event["meter"])
+        counter = (event["organization_id"], meter.name, period_of(meter, at))
+        return Waiting(counter, event["id"], int(event["quantity"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
+
+
+@cache
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=1)
+
+
+@cache
+def quotas() -> Quotas:
+    return Quotas(_client())

@@ -1,0 +1,32 @@
+"""Celery's entry points."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+
+@shared_task(name="usage.restore_quotas")
+def restore_quotas() -> None:
+    """Make anew the counters that Redis lost, or that a new month begins with."""
+    from apps.usage import counting
+
+    counting.restore()
+
+
+@shared_task(name="usage.correct_quotas")
+def correct_quotas() -> None:
+    """Make all counters anew: what a process died with before it could tell is in the ledger by now."""
+    from apps.usage import counting
+
+    counting.restore(only_unknown=False)
+
+
+@shared_task(name="usage.tell_of_quotas")
+def tell_of_quotas() -> None:
+    from apps.core import tenancy
+    from apps.organizations.models import Organization
+    from apps.usage import notices
+
+    for organization in Organization.objects.iterator():
+        with tenancy.scope(organization.pk):
+            notices.tell(organization)
