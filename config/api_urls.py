@@ -24,6 +24,8 @@ from apps.organizations.api.views import (
     TokenApi,
 )
 from apps.organizations.api.views.projects import ProjectApi
+from apps.ratelimits.api.urls import paths as limit_paths
+from apps.ratelimits.api.urls import routes as limits
 from apps.registry.api.urls import routes as registry
 from apps.training.api.urls import routes as training
 from apps.usage.api.urls import paths as usage_paths
@@ -36,7 +38,7 @@ router.register("projects", ProjectApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
 router.register("organization/exports", DataExportsApi)
-for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage, *notifications]:
+for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage, *limits, *notifications]:
     router.register(prefix, view)
 
 urlpatterns = [
@@ -54,6 +56,7 @@ urlpatterns = [
     path("roles/", RoleApi.as_view(), name="roles"),
     *job_paths,
     *usage_paths,
+    *limit_paths,
     *notification_paths,
     path("", include(router.urls)),
 ]

@@ -128,3 +128,10 @@ class OverrideEnded(DomainError):
     code = "override_ended"
     status = 422
     detail = "Choose a day from today on."
+
+
+class SeenUnavailable(DomainError):
+    code = "limits_not_readable"
+    status = 503
+    detail = "What limits did lately cannot be read right now. Policies still count; try again in a moment."
+    headers = {"Retry-After": "5"}

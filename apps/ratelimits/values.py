@@ -62,7 +62,9 @@ def entry_value(subject: str, text: str) -> str:
             return network(value)
         case Subject.TOKEN | Subject.USER:
             return _id(value, "token" if subject == Subject.TOKEN else "person")
-        case _ if 1 <= len(value) <= LONGEST_HEADER and value.isprintable():
+        case Subject.HEADER | Subject.ROUTE | Subject.MODEL if (
+            1 <= len(value) <= LONGEST_HEADER and value.isprintable()
+        ):
             return value
     raise errors.EntryValueInvalid(
         field="value", value=value[:40], what=subject, hint=f"Give 1 to {LONGEST_HEADER} visible characters."

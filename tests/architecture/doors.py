@@ -33,6 +33,8 @@ ROW_OF_AREA = {
     "usage": "event_id",
     "audit": "entry_id",
     "organization": "export_id",
+    "ratelimits/policies": "policy_id",
+    "ratelimits/entries": "limit_entry_id",
 }
 
 
@@ -79,7 +81,8 @@ def address(route: str, slug: str, rows: dict[str, Any]) -> str:
 
 def operation_path(path: str, rows: dict[str, Any]) -> str:
     """The operation's path with a real id of `rows` in it."""
-    name = ROW_OF_AREA.get(path.removeprefix("/api/v1/").split("/")[0])
+    area = path.removeprefix("/api/v1/").partition("/{id}/")[0]
+    name = ROW_OF_AREA.get(area) or ROW_OF_AREA.get(area.partition("/")[0])
     return path.replace("{id}", str(rows[name].pk)) if name else path
 
 

@@ -18,6 +18,7 @@ from apps.logs.models import CallRecord
 from apps.notifications.models import DeliveryAttempt, Notification
 from apps.notifications.services import webhooks
 from apps.organizations import services
+from apps.ratelimits import services as limits
 from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
 from apps.usage.models import UsageEvent
 from tests.factories.serving import make_model_version
@@ -70,6 +71,8 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         export = DataExport.objects.create(job=job)
         StoppedDeployment.objects.create(deployment=deployment)
         event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
+        policy = limits.create_policy(name=f"{mark}-policy", limit=1_000_000, by=actor)
+        listed = limits.create_entry("deny", "header", f"{mark}-customer", header="x-customer", by=actor)
     return {
         "dataset_id": dataset,
         "version_id": dataset_version,
@@ -90,6 +93,8 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         "event_id": event,
         "entry_id": entry,
         "export_id": export,
+        "policy_id": policy,
+        "limit_entry_id": listed,
     }
 
 
