@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from allauth.account import app_settings
@@ -17,7 +17,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps.accounts import devices, mail, services
+from apps.accounts import devices, mail, services, tries
 from apps.accounts.models import User
 from apps.core import live
 
@@ -31,19 +31,13 @@ def longest_wait_s(action: str) -> int:
     return max((math.ceil(rate.duration) for rate in rates), default=DEFAULT_WAIT_S)
 
 
-def in_words(seconds: int) -> str:
-    minutes = math.ceil(seconds / 60)
-    return f"{minutes} minute" + ("s" if minutes > 1 else "")
-
-
 class AccountAdapter(DefaultAccountAdapter):
-    @property
-    def error_messages(self) -> dict[str, Any]:
-        wait = in_words(longest_wait_s("login_failed"))
-        text = f"These were too many failed tries. Wait {wait}, or reset your password, then try again."
-        mismatch = "The address or the password is wrong, or the address is not confirmed: then check your mail."
-        own = {"too_many_login_attempts": text, "email_password_mismatch": mismatch}
-        return {**DefaultAccountAdapter.error_messages, **own}
+    error_messages: ClassVar[dict[str, Any]] = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": (
+            "The address or the password is wrong, or the address is not confirmed: then check your mail."
+        ),
+    }
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         user = super().save_user(request, user, form, commit=False)
@@ -108,9 +102,16 @@ class AccountAdapter(DefaultAccountAdapter):
         super().logout(request)
         live.disconnect(user_id)
 
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # Without the host, which the client chooses among ours: one account has one count of failed tries.
-        return str(credentials.get("email", "")).lower()
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count a failed try, until it proves to be none. Raises `tries.TooManyFailed`."""
+        self._take_back_try = tries.count(request, str(credentials.get("email", "")))
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        self._take_back_try()
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        """Whoever has reset the password may try again."""
+        tries.forget(str(credentials.get("email", "")))
 
 
 def _public(url: str) -> str:

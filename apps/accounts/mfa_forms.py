@@ -6,7 +6,6 @@ from typing import Any
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as base
-from allauth.mfa.base.internal.flows import check_rate_limit
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn import forms as webauthn
 from django import forms
@@ -47,12 +46,12 @@ class SpendsCode(base.BaseAuthenticateForm):
         _as_code(self, "Code of your app, or a recovery code")
 
     def clean_code(self) -> str:
-        forget_attempts = check_rate_limit(self.user)
+        take_back = second_factor.count_try(self.user)
         code = self.cleaned_data["code"]
         authenticator = second_factor.spend(self.user, code)
         if authenticator is None:
             raise get_adapter().validation_error("incorrect_code")
-        forget_attempts()
+        take_back()
         self.authenticator = authenticator
         return code
 

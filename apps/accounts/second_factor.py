@@ -5,22 +5,21 @@ The pages of allauth.mfa and the API ask here, so that a code is spent once, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 import structlog
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.core import context
 from allauth.mfa import app_settings
-from allauth.mfa.base.internal.flows import check_rate_limit
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_used
 from allauth.mfa.totp.internal import auth as totp
-from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from apps.accounts import mail
+from apps.accounts import mail, tries
 from apps.accounts.models import User
+from apps.accounts.tries import TooManyFailed
 from apps.core import live
 
 log = structlog.get_logger(__name__)
@@ -57,16 +56,21 @@ def check_code(user: User, code: str) -> bool:
     Counts attempts together with the sign-in page, within the request being answered.
     """
     try:
-        forget_attempts = check_rate_limit(user)
-    except ValidationError:
+        take_back = count_try(user)
+    except TooManyFailed:
         return False
     authenticator = spend(user, code)
     if authenticator is None:
         return False
-    forget_attempts()
+    take_back()
     authenticator.record_usage()
     authenticator_used.send(sender=Authenticator, request=context.request, user=user, authenticator=authenticator)
     return True
+
+
+def count_try(user: User) -> Callable[[], None]:
+    """Count a wrong code, unless the answer is called. Raises `TooManyFailed`."""
+    return tries.count(context.request, f"code of {user.pk}")
 
 
 def spend(user: User, code: str) -> Authenticator | None:

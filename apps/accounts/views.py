@@ -12,11 +12,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts import queries, services
-from apps.accounts.adapter import in_words, longest_wait_s
+from apps.accounts.adapter import longest_wait_s
 from apps.accounts.errors import TooManyTries
 from apps.accounts.forms import ProfileForm
 from apps.accounts.jwt import families
 from apps.accounts.models import Session, User
+from apps.accounts.tries import in_words
 from apps.core import time_zones
 from apps.core.forms import submit
 from apps.core.http import Request
@@ -88,10 +89,6 @@ def session_end_all(request: Request) -> HttpResponse:
 
 
 LIMITED = {
-    "account_login": "login",
-    "account_signup": "signup",
-    "account_reset_password": "reset_password",
-    "account_reset_password_from_key": "reset_password_from_key",
     "account_reauthenticate": "reauthenticate",
     "account_change_password": "change_password",
     "account_email": "manage_email",

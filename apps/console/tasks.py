@@ -54,7 +54,10 @@ def publish_lost_snapshots() -> None:
     from apps.console.data_rights import erasure
     from apps.core import snapshots
     from apps.organizations.models import Organization
+    from apps.ratelimits.guards import services as guards
 
+    if snapshots.missing([snapshots.INSTALLATION]):
+        guards.publish_or_leave_to_beat()
     for organization_id in snapshots.missing(Organization.objects.values_list("pk", flat=True)):
         snapshots.publish_or_leave_to_beat(organization_id)
     snapshots.forget(*snapshots.untold(erasure.erased()))

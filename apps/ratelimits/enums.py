@@ -15,6 +15,10 @@ class Subject(models.TextChoices):
     HEADER = "header", "header"
 
 
+# Whoever is on a list is somebody or something of the organization, not all of it.
+LISTED = [choice for choice in Subject.choices if choice[0] != Subject.ORGANIZATION]
+
+
 class Quantity(models.TextChoices):
     REQUESTS = "requests", "Requests"
     TOKENS = "tokens", "Tokens"
@@ -33,6 +37,13 @@ class Away(models.TextChoices):
     LOCAL = rules.Away.LOCAL, "Each process goes on with its share"
     OPEN = rules.Away.OPEN, "Calls pass"
     CLOSED = rules.Away.CLOSED, "Calls are refused"
+
+
+class GuardAway(models.TextChoices):
+    """A guard never lets everything through."""
+
+    LOCAL = Away.LOCAL.value, Away.LOCAL.label
+    CLOSED = Away.CLOSED.value, Away.CLOSED.label
 
 
 class Plane(models.TextChoices):

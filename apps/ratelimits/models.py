@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.organizations import plans
-from apps.ratelimits.enums import Algorithm, Away, EntryKind, Plane, Quantity, Subject
+from apps.ratelimits.enums import LISTED, Algorithm, Away, EntryKind, GuardAway, Plane, Quantity, Subject
 from apps.ratelimits.matching import LONGEST_HEADER
 from apps.ratelimits.querysets import EntryQuerySet, OverrideQuerySet, PolicyQuerySet
 from apps.ratelimits.values import LONGEST_MODEL, LONGEST_ROUTE
@@ -87,7 +87,7 @@ class Entry(tenancy.TenantModel):
     """One value of a subject that no policy of the organization limits, or that may not call at all."""
 
     kind = models.CharField(max_length=10, choices=EntryKind.choices)
-    subject = models.CharField(max_length=20, choices=Subject.choices)
+    subject = models.CharField(max_length=20, choices=LISTED)
     header = models.CharField(max_length=64, blank=True)
     value = models.CharField(max_length=LONGEST_HEADER)
     reason = models.CharField(max_length=200, blank=True)
@@ -135,3 +135,30 @@ class PlanLimitOverride(tenancy.TenantModel):
     @property
     def has_ended(self) -> bool:
         return self.ends_at <= timezone.now()
+
+
+class Guard(models.Model):
+    """What an operator set of one of the guards in `guards/known.py`. Until then they are as the code says."""
+
+    id = models.CharField(max_length=40, primary_key=True)
+    limit = models.BigIntegerField()
+    window_s = models.PositiveIntegerField()
+    is_shadow = models.BooleanField(default=False)
+    away = models.CharField(max_length=20, choices=GuardAway.choices, default=GuardAway.LOCAL)
+    changed_at = models.DateTimeField(null=True, blank=True)
+    changed_by_label = models.CharField(max_length=200, blank=True)
+
+    objects: ClassVar[Any] = models.Manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(limit__gte=1, limit__lte=LARGEST), name="ratelimits_guard_limit_is_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(window_s__gte=1, window_s__lte=LONGEST_WINDOW_S), name="ratelimits_guard_window_is_bounded"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id

@@ -84,9 +84,11 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "apps.core.middleware.ErrorMiddleware",
+    "apps.ratelimits.middleware.GuardMiddleware",
     "apps.console.middleware.OperatorMiddleware",
     "apps.organizations.middleware.TenantMiddleware",
     "apps.organizations.middleware.ApiTenantMiddleware",
+    "apps.ratelimits.middleware.PolicyMiddleware",
     "apps.core.middleware.TimeZoneMiddleware",
     "apps.organizations.idempotency.IdempotencyMiddleware",
 ]
@@ -219,14 +221,16 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Modelyard] "
 ACCOUNT_PREVENT_ENUMERATION = "strict"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
-# How many tries, in which time, for whom: an address, an account that is named (key), a person who is signed in.
+# Strangers are limited by the installation's guards (apps/ratelimits/guards). What only allauth knows of, it limits:
+# the mails to one address, and what a person who is signed in does.
+ACCOUNT_TRIES = "apps.ratelimits.guards.tries"
 ACCOUNT_RATE_LIMITS = {
-    "login": "30/m/ip",
-    "login_failed": "10/m/ip,5/5m/key",
-    "signup": "20/m/ip",
+    "login": None,
+    "login_failed": None,
+    "signup": None,
+    "reset_password": None,
+    "reset_password_from_key": None,
     "confirm_email": "1/3m/key",
-    "reset_password": "20/m/ip,5/5m/key",
-    "reset_password_from_key": "20/m/ip",
     "reauthenticate": "10/m/user",
     "change_password": "5/m/user",
     "manage_email": "10/m/user",

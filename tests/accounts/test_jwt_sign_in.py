@@ -115,9 +115,8 @@ def test_s8_the_page_and_the_api_count_together(person: Any) -> None:
     assert ask_token(person.email).status_code == 429
 
 
-def test_s8_right_sign_ins_are_limited_by_address_too(person: Any, settings: Any) -> None:
-    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "login": "3/m/ip"}
-    assert [ask_token(person.email).status_code for _ in range(4)] == [200, 200, 200, 429]
+def test_s8_right_sign_ins_are_limited_by_address_too(person: Any) -> None:
+    assert [ask_token(person.email).status_code for _ in range(31)] == [200] * 30 + [429]
 
 
 def test_right_sign_ins_are_not_counted_as_failed(person: Any) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -19,6 +20,8 @@ from apps.core.edge import Call, Proceed
 from apps.core.metrics import METHODS, OTHER_METHOD, QUEUED_EVENTS, UNMATCHED, RequestMeter
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
+from apps.ratelimits.engine import AsyncLimiter
+from apps.ratelimits.seen import Recorder
 from apps.usage.edge import WithinQuota
 from config.environment import ROOT
 from config.logging import IS_JSON
@@ -53,7 +56,13 @@ class Edge(Application):
         QUEUED_EVENTS.set_function(lambda: self._writer.waiting_count)
         self._quota = WithinQuota(self._redis)
         await self._snapshots.start()
-        return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota)
+        # Connections of its own: a call waits for what goes through them.
+        self._limits = Redis.from_url(os.environ["REDIS_URL"], retry=Retry(NoBackoff(), 0))
+        self._recorder = Recorder(
+            SyncRedis.from_url(os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1)
+        )
+        limiter = AsyncLimiter(self._limits)
+        return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota, limiter, self._recorder)
 
     def admit(self, call: Call) -> None:
         self._meter.in_flight.inc()
@@ -84,6 +93,8 @@ class Edge(Application):
         await self._quota.close()
         await self._writer.close()
         self._fleet.close()
+        await asyncio.to_thread(self._recorder.close)
+        await self._limits.aclose()
         await self._redis.aclose()
 
 

@@ -10,6 +10,9 @@ from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from apps.logs.edge import record
 from apps.organizations import edge as tokens
+from apps.ratelimits import edge as limits
+from apps.ratelimits.engine import AsyncLimiter
+from apps.ratelimits.seen import Recorder
 from apps.usage.edge import WithinQuota, meter
 from workers.edge.snapshots import SnapshotReader
 
@@ -17,19 +20,28 @@ VERSION = "1"
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 
-def build(snapshots: SnapshotReader, fleet: Fleet, writer: Writer, quota: WithinQuota) -> Router:
+def build(
+    snapshots: SnapshotReader,
+    fleet: Fleet,
+    writer: Writer,
+    quota: WithinQuota,
+    limiter: AsyncLimiter,
+    recorder: Recorder,
+) -> Router:
     """The router over all of the data plane's paths."""
     router = Router()
     entrance = [
         admit(writer),
+        limits.guard_tokens(limiter, recorder, snapshots),
         tokens.authenticate(snapshots),
         record,
         tokens.while_active,
         tokens.within_networks,
         tokens.note_use(),
     ]
-    predict: Sequence[Stage] = [*entrance, tokens.permit("predictions.create"), receive, quota, meter]
-    inspect: Sequence[Stage] = [*entrance, tokens.permit("predictions.create", "deployments.read")]
+    limit = limits.limit(limiter, recorder)
+    predict: Sequence[Stage] = [*entrance, tokens.permit("predictions.create"), limit, receive, quota, meter]
+    inspect: Sequence[Stage] = [*entrance, tokens.permit("predictions.create", "deployments.read"), limit]
     for path in MODEL_PATHS:
         router.add("POST", f"{path}/infer", compose(predict, fleet.infer))
         router.add("GET", f"{path}/ready", compose(inspect, fleet.ready))

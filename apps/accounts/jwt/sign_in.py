@@ -1,6 +1,6 @@
 """Who signs in by the API: email, password and second factor, counted together with the sign-in page.
 
-The request is handed on because allauth's limits count by its address.
+The request is handed on because failed tries are counted by its address.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from typing import cast
 
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import has_verified_email
-from allauth.core import ratelimit
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from apps.accounts import second_factor
-from apps.accounts.adapter import longest_wait_s
 from apps.accounts.jwt import errors
 from apps.accounts.models import User
+from apps.accounts.tries import TooManyFailed
 
 
 def person_signing_in(request: HttpRequest, email: str, password: str, code: str = "") -> User:
@@ -26,8 +24,6 @@ def person_signing_in(request: HttpRequest, email: str, password: str, code: str
 
     Raises `CredentialsWrong`, `SecondFactorNeeded`, `SecondFactorWrong`, `TooManyAttempts`.
     """
-    if not ratelimit.consume(request, action="login"):
-        raise errors.TooManyAttempts(seconds=longest_wait_s("login"))
     with _limits_told():
         found = get_adapter(request).authenticate(request, email=email, password=password)
     user = cast("User | None", found)
@@ -59,5 +55,5 @@ def _require_code(user: User, code: str) -> None:
 def _limits_told() -> Iterator[None]:
     try:
         yield
-    except ValidationError:
-        raise errors.TooManyAttempts(seconds=longest_wait_s("login_failed")) from None
+    except TooManyFailed as refused:
+        raise errors.TooManyAttempts(seconds=refused.wait_s) from None

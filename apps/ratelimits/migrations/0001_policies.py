@@ -30,7 +30,6 @@ class Migration(migrations.Migration):
                     "subject",
                     models.CharField(
                         choices=[
-                            ("organization", "the organization"),
                             ("token", "API token"),
                             ("user", "person"),
                             ("address", "address"),

@@ -1,0 +1,132 @@
+"""Limits in the data plane: the policies of the caller's organization, and the guard against wrong tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Protocol
+
+from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
+from apps.core.errors import DomainError, NotAuthenticated
+from apps.ratelimits import headers, refusals
+from apps.ratelimits.engine import AsyncLimiter
+from apps.ratelimits.guards.known import INSTALLATION, Watched, in_force
+from apps.ratelimits.matching import SECTION, Asked, Matched, rules_for
+from apps.ratelimits.rules import Decision
+from apps.ratelimits.seen import Recorder
+
+PLANE = "predictions"
+
+Estimate = Callable[[Call], MutableMapping[str, int]]
+
+
+class Snapshots(Protocol):
+    def get(self, organization_id: str) -> Snapshot | None: ...
+
+
+class Ending:
+    """Tells the limiter of calls that are over, without making them wait for it."""
+
+    def __init__(self, limiter: AsyncLimiter) -> None:
+        self._limiter = limiter
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
+        task = asyncio.create_task(self._limiter.settle(decision, actual))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def guard_tokens(limiter: AsyncLimiter, recorder: Recorder, snapshots: Snapshots) -> Stage:
+    """Count the wrong tokens of an address; too many are told to wait. Right ones of that address pass.
+
+    Nobody guesses 256 bits, so that a neighbour behind the same address needs not be kept out.
+    """
+
+    async def stage(call: Call, proceed: Proceed) -> Answer:
+        try:
+            return await proceed(call)
+        except NotAuthenticated:
+            if b"authorization" in call.headers:
+                await count(call)
+            raise
+
+    async def count(call: Call) -> None:
+        guards = in_force(snapshots.get(INSTALLATION))
+        matched = rules_for(guards, Asked(INSTALLATION, Watched.WRONG_TOKENS, address=call.client))
+        decision = await _decided(limiter, recorder, INSTALLATION, matched)
+        if not decision.is_allowed:
+            raise refusals.refused(decision, matched.policies)
+
+    return stage
+
+
+def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None = None) -> Stage:
+    """Let an authenticated call pass within its organization's limits, in one round trip.
+
+    `estimate` says of a call how much of other quantities than requests it is expected to take; what the call's own
+    `quantities` say once it is answered is settled afterwards. A call that was refused or failed has used none of them.
+    """
+    ending = Ending(limiter)
+
+    async def stage(call: Call, proceed: Proceed) -> Answer:
+        section = call.snapshot.sections.get(SECTION) if call.snapshot else None
+        matched = rules_for(section, _asked(call, estimate(call) if estimate else {}))
+        if matched.denied:
+            raise refusals.denied(matched.denied)
+        if not matched.rules:
+            return await proceed(call)
+        decision = await _decided(limiter, recorder, call.organization_id or "", matched)
+        if not decision.is_allowed:
+            raise refusals.refused(decision, matched.policies)
+        told = headers.fields(decision, matched.policies)
+        actual = _nothing_used(matched)
+        try:
+            answer = await proceed(call)
+            actual = _used(call, matched)
+        except DomainError as error:
+            error.headers = {**error.headers, **dict(told)}  # type: ignore[misc]
+            raise
+        finally:
+            ending.settle(decision, actual)
+        answer.headers.extend((name.encode(), value.encode()) for name, value in told)
+        return answer
+
+    return stage
+
+
+async def _decided(limiter: AsyncLimiter, recorder: Recorder, organization_id: str, matched: Matched) -> Decision:
+    decision = await limiter.decide(matched.rules)
+    recorder.add(organization_id, decision, matched.subjects)
+    return decision
+
+
+def _asked(call: Call, quantities: Mapping[str, int]) -> Asked:
+    return Asked(
+        call.organization_id or "",
+        PLANE,
+        call.method,
+        call.route,
+        model=call.parameters.get("name", ""),
+        address=call.client,
+        token=call.token_id or "",
+        header=lambda name: call.headers.get(name.encode("latin-1", "replace"), b"").decode("latin-1"),
+        quantities=quantities,
+    )
+
+
+def _estimated(matched: Matched) -> dict[int, str]:
+    """The rules whose quantity was an estimate, by their index."""
+    return {
+        index: policy.quantity for index, policy in enumerate(matched.policies) if policy.quantity in ("tokens", "cost")
+    }
+
+
+def _nothing_used(matched: Matched) -> dict[int, int]:
+    return dict.fromkeys(_estimated(matched), 0)
+
+
+def _used(call: Call, matched: Matched) -> dict[int, int]:
+    """What an answered call says that it used; where it says nothing, the estimate stays."""
+    found: dict[str, Any] = call.quantities
+    return {index: found[name] for index, name in _estimated(matched).items() if name in found}
