@@ -32,10 +32,6 @@ ASK_AGAIN_S = 1.0
 log = structlog.get_logger(__name__)
 
 
-class Away(Exception):
-    """Redis cannot be asked now."""
-
-
 class _Watch:
     """Whether Redis is worth asking: after a failure, one call a second tries."""
 
@@ -43,12 +39,14 @@ class _Watch:
         self._is_away = False
         self._next_try = 0.0
 
-    def require_worth(self) -> None:
-        if self._is_away:
-            now = time.monotonic()
-            if now < self._next_try:
-                raise Away
-            self._next_try = now + ASK_AGAIN_S
+    def is_worth_asking(self) -> bool:
+        if not self._is_away:
+            return True
+        now = time.monotonic()
+        if now < self._next_try:
+            return False
+        self._next_try = now + ASK_AGAIN_S
+        return True
 
     def failed(self, error: BaseException) -> None:
         if not self._is_away:
@@ -56,7 +54,7 @@ class _Watch:
         self._is_away, self._next_try = True, time.monotonic() + ASK_AGAIN_S
 
     def answered(self, replies: Sequence[Any]) -> list[Any]:
-        """The replies, without those that are errors: Redis is there, but one call's keys or its memory are not well."""
+        """The replies, without errors: Redis is there, and it is one call's keys or its memory that are not well."""
         if self._is_away:
             log.info("limiter_back")
         self._is_away = False
@@ -121,28 +119,25 @@ class Limiter:
         if decision.is_local:
             return self.local.extend(decision)
         command = script.extend(decision, self._clock())
-        replies = self._ask([command]) if command else None
-        return replies is None or bool(replies[0][0])
+        reply = self._ask([command])[0] if command else None
+        return reply is None or bool(reply[0])
 
     def forget(self, rules: Sequence[Rule]) -> None:
         """Begin anew with all of them."""
         self.local.forget(rules)
         try:
             self._redis.delete(*(key_of(rule) for rule in rules))
-        except RedisError as error:
-            self._watch.failed(error)
-
-    def _ask(self, commands: Sequence[Command]) -> list[Any] | None:
-        try:
-            self._watch.require_worth()
-            replies = self._send(commands)
-        except Away:
-            return None
         except (RedisError, OSError) as error:
             self._watch.failed(error)
-            return None
-        self._watch.answered()
-        return replies
+
+    def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        """A reply to each, None where there is none."""
+        if self._watch.is_worth_asking():
+            try:
+                return self._watch.answered(self._send(commands))
+            except (RedisError, OSError) as error:
+                self._watch.failed(error)
+        return [None] * len(commands)
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         replies = self._run(commands)
@@ -177,9 +172,9 @@ class AsyncLimiter:
         return cls(redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0)))
 
     async def decide(self, rules: Sequence[Rule]) -> Decision:
-        """Take from all rules, or from none if one refuses. What a caller took that is cancelled meanwhile is given back."""
+        """Take from all rules, or from none if one refuses. If the caller is cancelled meanwhile, all is given back."""
         id = _new_id()
-        answer = asyncio.ensure_future(self._ask(script.decide(rules, id, self._clock())))
+        answer = self._ask(script.decide(rules, id, self._clock()))
         try:
             return self._decision(await asyncio.shield(answer), rules, id)
         except asyncio.CancelledError:
@@ -210,6 +205,16 @@ class AsyncLimiter:
         reply = await self._ask(command) if command else None
         return reply is None or bool(reply[0])
 
+    async def aclose(self) -> None:
+        """Wait for what is under way, and close the client."""
+        while self.is_busy:
+            await asyncio.gather(*self._undoing, *filter(None, [self._sender]), return_exceptions=True)
+        await self._redis.aclose()
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._undoing or self._sender)
+
     def _decision(self, reply: Any, rules: Sequence[Rule], id: str) -> Decision:
         return self.local.decide(rules, id) if reply is None else script.decision(reply, rules, id)
 
@@ -218,17 +223,16 @@ class AsyncLimiter:
         self._undoing.add(task)
         task.add_done_callback(self._undoing.discard)
 
-    async def _ask(self, command: Command) -> Any:
-        """The reply, or None."""
-        try:
-            self._watch.require_worth()
-        except Away:
-            return None
+    def _ask(self, command: Command) -> asyncio.Future[Any]:
+        """The reply to come, or None."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_waiting(), name="ratelimits.sender")
-        return await answer
+        if self._watch.is_worth_asking():
+            self._waiting.append((command, answer))
+            if self._sender is None:
+                self._sender = asyncio.create_task(self._send_waiting(), name="ratelimits.sender")
+        else:
+            answer.set_result(None)
+        return answer
 
     async def _send_waiting(self) -> None:
         """One batch after the other. When one fails, nobody who waits behind it waits for another time-out."""

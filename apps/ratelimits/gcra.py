@@ -34,7 +34,7 @@ def aged(level: Level | None, rule: Rule, now_ms: int) -> Level:
     return _level(max(0, held - leaked), rule, now_ms)
 
 
-def is_ahead(level: Level, rule: Rule, now_ms: int) -> bool:
+def is_stale(level: Level, rule: Rule, now_ms: int) -> bool:
     return level.at_ms > now_ms
 
 
@@ -57,15 +57,15 @@ def taken(level: Level, rule: Rule, now_ms: int, quantity: int) -> Level:
     return level._replace(units=min(MOST_UNITS, level.units + quantity))
 
 
-def given_back(level: Level, rule: Rule, now_ms: int, quantity: int, taken_at_ms: int, remaining: int) -> Level:
-    """Take `quantity` out again that was put in at `taken_at_ms`, when `remaining` were left after it.
+def given_back(level: Level, rule: Rule, now_ms: int, quantity: int, taken_at_ms: int, reset_ms: int) -> Level:
+    """Take `quantity` out again that was put in at `taken_at_ms`, when the bucket was to be empty `reset_ms` later.
 
     No more than can still be in the bucket, even if nothing came after it: what has leaked meanwhile was given back so.
     """
-    held = rule.burst - remaining
-    if leaked := _divided_up(max(0, now_ms - taken_at_ms) * rule.limit, rule.window_ms):
-        held -= leaked + 1  # both are rounded up
-    return _level(max(0, level.parts - max(0, min(quantity, held)) * rule.window_ms), rule, now_ms)
+    parts, elapsed_ms = quantity * rule.window_ms, now_ms - taken_at_ms
+    if elapsed_ms > 0:
+        parts = min(parts, max(0, reset_ms - 1 - elapsed_ms) * rule.limit)  # `reset_ms` is rounded up
+    return _level(max(0, level.parts - parts), rule, now_ms)
 
 
 def _level(parts: int, rule: Rule, now_ms: int) -> Level:

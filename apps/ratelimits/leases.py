@@ -23,8 +23,8 @@ def aged(leases: Leases | None, rule: Rule, now_ms: int) -> Leases:
     )
 
 
-def is_ahead(leases: Leases, rule: Rule, now_ms: int) -> bool:
-    return bool(leases) and leases[-1].ends_at_ms > now_ms + rule.window_ms
+def is_stale(leases: Leases, rule: Rule, now_ms: int) -> bool:
+    return any(not now_ms < lease.ends_at_ms <= now_ms + rule.window_ms for lease in leases)
 
 
 def wait_ms(leases: Leases, rule: Rule, now_ms: int) -> int:

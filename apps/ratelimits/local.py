@@ -42,6 +42,10 @@ class Local:
         self._states = Recent(MOST_KEYS)
         self._lock = Lock()
 
+    @property
+    def key_count(self) -> int:
+        return len(self._states)
+
     def decide(self, rules: Sequence[Rule], id: str) -> Decision:
         shares, now_ms = [self._share(rule) for rule in rules], _now_ms()
         is_closed = any(rule.away is Away.CLOSED and not rule.is_shadow for rule in rules)
@@ -63,7 +67,8 @@ class Local:
 
     def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
         with self._lock:
-            deciding.settle(self._states, self._shared(decision), actual, _now_ms())
+            counted = {i: actual[i] for i in actual if decision.rules[i].away is Away.LOCAL}
+            deciding.settle(self._states, self._shared(decision), counted, _now_ms())
 
     def extend(self, decision: Decision) -> bool:
         with self._lock:

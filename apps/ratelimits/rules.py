@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-
 # Redis' Lua counts in doubles, exact below 2 ** 53.
 MOST_UNITS = 2**52
 LONGEST_MS = 2**42
@@ -34,9 +33,9 @@ class Rule:
     """One limit for one subject. `key` is where its state is kept: a fixed word, the organization in braces, then what
     names policy and subject; the engine adds the algorithm. The keys of one call differ.
 
-    `limit` is 1 to 10^12, `window_ms` a second to 31 days, `cost`, what the call is expected to take, 0 to 10^12. `gcra`
-    lets through `burst` at once and `limit` a window, `window` never more than `limit` in any window. A rule of leases
-    holds one of `limit` places for `window_ms` at most, whatever the cost.
+    `limit` is 1 to 10^12, `window_ms` a second to 31 days, `cost`, what the call is expected to take, 0 to 10^12.
+    `gcra` lets through `burst` at once and `limit` a window, `window` never more than `limit` in any window. A rule of
+    leases holds one of `limit` places for `window_ms` at most, whatever the cost.
     A rule that `is_shadow` is counted and told of, and refuses nothing.
     """
 

@@ -103,13 +103,18 @@ function gcra.take(level, rule, quantity)
     level[1] = math.min(MOST_UNITS, level[1] + quantity)
 end
 
-function gcra.give_back(level, rule, quantity, taken_at, remaining)
-    local held = rule.burst - remaining
+function gcra.give_back(level, rule, quantity, taken_at, reset)
+    local units, part = quantity, 0
     if now > taken_at then
-        local leaked, rest = scaled(rule.limit, now - taken_at, rule.window)
-        held = held - leaked - (rest > 0 and 1 or 0) - 1
+        local held, rest = scaled(rule.limit, math.max(0, reset - 1 - (now - taken_at)), rule.window)
+        if held < quantity then
+            units, part = held, rest
+        end
     end
-    level[1] = level[1] - math.max(0, math.min(quantity, held))
+    level[1], level[2] = level[1] - units, level[2] - part
+    if level[2] < 0 then
+        level[1], level[2] = level[1] - 1, level[2] + rule.window
+    end
     if level[1] < 0 then
         level[1], level[2] = 0, 0
     end
@@ -297,15 +302,15 @@ local function decide()
     return reply
 end
 
--- Behind each rule: when it was taken, what remained, and how much more was used.
+-- Behind each rule: when it was taken, when it would have been free again, and how much more was used.
 local function settle()
     for i, given in ipairs(rules) do
         local look = looked_at(KEYS[i], given)
-        local taken_at, remaining, change = given[6], given[7], given[8]
-        if change > 0 then
+        local taken_at, reset, change = given[6], given[7], given[8]
+        if change > 0 and look.algorithm ~= leases then
             look.algorithm.take(look.state, look.rule, change)
         else
-            look.algorithm.give_back(look.state, look.rule, -change, taken_at, remaining)
+            look.algorithm.give_back(look.state, look.rule, -change, taken_at, reset)
         end
         look.algorithm.keep(look.key, look.state, look.rule)
     end

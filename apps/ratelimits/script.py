@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgpack
 
-from apps.ratelimits.deciding import key_of, taken_of
-from apps.ratelimits.rules import Algorithm, Decision, Rule, Verdict
+from apps.ratelimits.deciding import changes, held, key_of
+from apps.ratelimits.rules import Decision, Rule, Verdict
 
 TEXT = Path(__file__).with_name("script.lua").read_text()
 SHA = hashlib.sha1(TEXT.encode(), usedforsecurity=False).hexdigest()
@@ -34,23 +35,20 @@ def decide(rules: Sequence[Rule], id: str, now_ms: int, action: str = "decide") 
 
 
 def settle(decision: Decision, actual: Mapping[int, int], now_ms: int) -> Command | None:
-    """Nothing, when there is nothing to correct and nothing to free."""
-    keys, packed = [], []
-    for index, rule, verdict in taken_of(decision):
-        change = actual.get(index, rule.cost) - rule.cost
-        if change or rule.algorithm is Algorithm.LEASES:
-            keys.append(key_of(rule))
-            change = 0 if rule.algorithm is Algorithm.LEASES else change
-            packed.append((*_terms(rule), decision.at_ms, verdict.remaining, change))
-    return Command(keys, msgpack.packb(("settle", now_ms, decision.id, packed))) if keys else None
+    """None, when there is nothing to correct and nothing to free."""
+    found = list(changes(decision, actual))
+    packed = [(*_terms(rule), decision.at_ms, reset_ms, change) for rule, change, reset_ms in found]
+    return _command("settle", [rule for rule, _, _ in found], packed, decision.id, now_ms)
 
 
 def extend(decision: Decision, now_ms: int) -> Command | None:
-    rules = [rule for _, rule, _ in taken_of(decision, Algorithm.LEASES)]
-    packed = [_terms(rule) for rule in rules]
-    return (
-        Command([key_of(r) for r in rules], msgpack.packb(("extend", now_ms, decision.id, packed))) if rules else None
-    )
+    rules = held(decision)
+    return _command("extend", rules, [_terms(rule) for rule in rules], decision.id, now_ms)
+
+
+def _command(action: str, rules: Sequence[Rule], packed: Sequence[Any], id: str, now_ms: int) -> Command | None:
+    keys = [key_of(rule) for rule in rules]
+    return Command(keys, msgpack.packb((action, now_ms, id, packed))) if keys else None
 
 
 def verdicts(reply: Sequence[int]) -> list[Verdict]:

@@ -33,7 +33,7 @@ def aged(cells: Cells | None, rule: Rule, now_ms: int) -> Cells:
     )
 
 
-def is_ahead(cells: Cells, rule: Rule, now_ms: int) -> bool:
+def is_stale(cells: Cells, rule: Rule, now_ms: int) -> bool:
     return bool(cells) and cells[-1].at_ms > now_ms
 
 
@@ -66,7 +66,7 @@ def taken(cells: Cells, rule: Rule, now_ms: int, quantity: int) -> Cells:
     return cells if len(cells) <= CELLS else _coarser(cells, rule)
 
 
-def given_back(cells: Cells, rule: Rule, now_ms: int, quantity: int, taken_at_ms: int, remaining: int) -> Cells:
+def given_back(cells: Cells, rule: Rule, now_ms: int, quantity: int, taken_at_ms: int, reset_ms: int) -> Cells:
     """Take `quantity` out of the cell into which it was put at `taken_at_ms`, unless it has left the window."""
     if not cells or taken_at_ms + rule.window_ms <= now_ms:
         return cells

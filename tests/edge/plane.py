@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -100,6 +101,13 @@ class PrivateValkey:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def stop(self) -> None:
+        """Let it hang: connections stay open and nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def events(self, stream: str) -> list[dict[str, Any]]:
         return [json.loads(fields[b"e"]) for _, fields in self.client.xrange(stream)]
