@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from bench import claims, export, jobs, report, serving, trail, webhooks
+from bench import claims, export, jobs, ratelimits, report, serving, trail, webhooks
 
 BENCHMARKS = {
     "claims": claims.run,
     "export": export.run,
     "jobs": jobs.run,
+    "ratelimits": ratelimits.run,
     "serving": serving.run,
     "trail": trail.run,
     "webhooks": webhooks.run,

@@ -73,14 +73,19 @@ def _targets(stack: ExitStack, folder: Path) -> tuple[dict[str, Target], str]:
 
 
 def _environment(stack: ExitStack, folder: Path) -> dict[str, str]:
-    """A private Valkey, and the variables that lead to it."""
+    url = start_valkey(stack, folder)
+    os.environ["TOKEN_PEPPER"] = secrets.token_hex(16)
+    return {**os.environ, "REDIS_URL": url, "STATE_DIR": str(folder)}
+
+
+def start_valkey(stack: ExitStack, folder: Path) -> str:
+    """A private Valkey; its URL."""
     valkey = Valkey(folder / "valkey", ports.choose(set()), secrets.token_hex(16))
     valkey.prepare()
     stack.enter_context(_process(valkey.program().command, dict(os.environ)))
     client = redis.Redis.from_url(valkey.url)
     _wait(lambda: _answers(client))
-    os.environ["TOKEN_PEPPER"] = secrets.token_hex(16)
-    return {**os.environ, "REDIS_URL": valkey.url, "STATE_DIR": str(folder)}
+    return valkey.url
 
 
 def _publish(environment: Mapping[str, str], signature: dict[str, Any], port: int) -> tokens.Token:

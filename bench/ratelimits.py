@@ -1,0 +1,190 @@
+"""The limiter beside the library `limits`, on the same Redis in one run: a call with five rules, and its headers.
+
+Ours is one decision. Of `limits` it is `hit` and `get_window_stats` of each rule, which is what headers need, by the
+strategy that promises the same (its moving window, our `window`) and by its quickest (fixed window, our `gcra`). All
+use redis-py with hiredis. Rounds take turns, the first is dropped, a ratio is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import limits
+import redis
+from limits.aio import storage as aio_storage
+from limits.aio import strategies as aio_strategies
+from limits.storage import RedisStorage
+
+from apps.ratelimits.deciding import key_of
+from apps.ratelimits.engine import AsyncLimiter, Limiter
+from apps.ratelimits.rules import Algorithm, Rule
+from bench.report import Row
+from bench.serving import start_valkey
+
+ROUNDS, ROUND_S, CLIENTS = 6, 1.5, 16
+SUBJECTS = 1_000
+SUBJECT_NAMES = ("address", "token", "user", "organization", "route")
+ITEMS = [limits.RateLimitItemPerMinute(100, namespace=name) for name in SUBJECT_NAMES]
+PAIRS = {Algorithm.WINDOW: "moving-window", Algorithm.GCRA: "fixed-window"}
+PEER = "limits, {}"
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one target did in one round. CPU is that of this process and of Redis."""
+
+    per_s: float
+    p50_us: float
+    cpu_us: float
+
+
+def run() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="bench-ratelimits-") as folder, ExitStack() as stack:
+        url = start_valkey(stack, Path(folder))
+        rows = []
+        for algorithm, strategy in PAIRS.items():
+            alone = _compared(lambda side, a=algorithm, s=strategy: _alone(url, side, a, s))
+            rows += _rows(f"{algorithm}, one client", PEER.format(strategy), alone, 5.0)
+            together = _compared(lambda side, a=algorithm, s=strategy: asyncio.run(_together(url, side, a, s)))
+            rows += _rows(f"{algorithm}, {CLIENTS} at once", PEER.format(strategy), together, 5.0)
+        return [*rows, *_memory(url)]
+
+
+def _compared(one_round: Callable[[str], Round]) -> list[dict[str, Round]]:
+    rounds = []
+    for number in range(ROUNDS):
+        order = ["ours", "limits"] if number % 2 else ["limits", "ours"]
+        rounds.append({side: one_round(side) for side in order})
+    return rounds[1:]
+
+
+def _rows(what: str, peer: str, rounds: list[dict[str, Round]], bar: float) -> list[Row]:
+    found = []
+    for name, field, unit, limit in (
+        ("decisions", "per_s", "/s", bar),
+        ("p50", "p50_us", "us", None),
+        ("CPU", "cpu_us", "us/call", None),
+    ):
+        ours, peers = ([getattr(one[side], field) for one in rounds] for side in ("ours", "limits"))
+        ratio = median(value / other for value, other in zip(ours, peers, strict=True))
+        said, met = (f">= {limit}", ratio >= limit) if limit else ("", None)
+        found.append(Row(f"{what}, {name}", median(ours), unit, peer, median(peers), ratio, said, met))
+    return found
+
+
+def _rules(algorithm: Algorithm, subject: str) -> list[Rule]:
+    return [
+        Rule(f"limits:{{acme}}:{name}:{subject}", name, algorithm, limit=100, window_ms=60_000, burst=100)
+        for name in SUBJECT_NAMES
+    ]
+
+
+def _subjects() -> Iterator[str]:
+    while True:
+        yield str(random.randrange(SUBJECTS))
+
+
+def _alone(url: str, side: str, algorithm: Algorithm, strategy: str) -> Round:
+    decide = _ours(url, algorithm) if side == "ours" else _theirs(url, strategy)
+    client, subjects, took = redis.Redis.from_url(url), _subjects(), []
+    client.flushdb()
+    decide("warm")
+    cpu, began = _cpu_s(client), time.perf_counter()
+    while (now := time.perf_counter()) - began < ROUND_S:
+        decide(next(subjects))
+        took.append(time.perf_counter() - now)
+    return _round(took, time.perf_counter() - began, _cpu_s(client) - cpu)
+
+
+def _ours(url: str, algorithm: Algorithm) -> Callable[[str], Any]:
+    limiter = Limiter(redis.Redis.from_url(url))
+    return lambda subject: limiter.decide(_rules(algorithm, subject))
+
+
+def _theirs(url: str, strategy: str) -> Callable[[str], Any]:
+    limiter = limits.strategies.STRATEGIES[strategy](RedisStorage(url))
+
+    def decide(subject: str) -> list[limits.WindowStats]:
+        for item in ITEMS:
+            limiter.hit(item, subject)
+        return [limiter.get_window_stats(item, subject) for item in ITEMS]
+
+    return decide
+
+
+async def _together(url: str, side: str, algorithm: Algorithm, strategy: str) -> Round:
+    client, subjects, took = redis.Redis.from_url(url), _subjects(), []
+    client.flushdb()
+    async with _our_loop(url, algorithm) if side == "ours" else _their_loop(url, strategy) as decide:
+        await decide("warm")
+
+        async def call_on() -> None:
+            while (now := time.perf_counter()) - began < ROUND_S:
+                await decide(next(subjects))
+                took.append(time.perf_counter() - now)
+
+        cpu, began = _cpu_s(client), time.perf_counter()
+        await asyncio.gather(*(call_on() for _ in range(CLIENTS)))
+        return _round(took, time.perf_counter() - began, _cpu_s(client) - cpu)
+
+
+@asynccontextmanager
+async def _our_loop(url: str, algorithm: Algorithm) -> AsyncIterator[Any]:
+    limiter = AsyncLimiter.from_url(url)
+    yield lambda subject: limiter.decide(_rules(algorithm, subject))
+    await limiter.aclose()
+
+
+@asynccontextmanager
+async def _their_loop(url: str, strategy: str) -> AsyncIterator[Any]:
+    storage = aio_storage.RedisStorage(f"async+{url}", implementation="redispy")
+    limiter = aio_strategies.STRATEGIES[strategy](storage)
+
+    async def decide(subject: str) -> list[limits.WindowStats]:
+        for item in ITEMS:
+            await limiter.hit(item, subject)
+        return [await limiter.get_window_stats(item, subject) for item in ITEMS]
+
+    yield decide
+    with suppress(AttributeError):
+        await storage.bridge.storage.aclose()
+
+
+def _round(took: list[float], elapsed_s: float, cpu_s: float) -> Round:
+    return Round(len(took) / elapsed_s, median(took) * 1e6, cpu_s / len(took) * 1e6)
+
+
+def _cpu_s(client: redis.Redis) -> float:
+    own, server = resource.getrusage(resource.RUSAGE_SELF), client.info("cpu")
+    return own.ru_utime + own.ru_stime + server["used_cpu_user"] + server["used_cpu_sys"]
+
+
+def _memory(url: str) -> list[Row]:
+    """A key's, after as many calls as its limit allows, each at another moment."""
+    rows = []
+    for amount in (100, 10_000):
+        for algorithm, strategy in PAIRS.items():
+            client = redis.Redis.from_url(url)
+            client.flushdb()
+            ours, theirs = Limiter(client), limits.strategies.STRATEGIES[strategy](RedisStorage(url))
+            rule = Rule("limits:{acme}:p", "p", algorithm, limit=amount, window_ms=3_600_000, burst=amount)
+            item = limits.RateLimitItemPerHour(amount)
+            for _ in range(amount):
+                ours.decide([rule])
+                theirs.hit(item, "p")
+            used = client.memory_usage(key_of(rule), samples=0)
+            [other] = [key for key in client.keys("LIMITS*") if not key.endswith(b"lock")]
+            peer = client.memory_usage(other, samples=0)
+            what = f"{algorithm}, memory of a key, limit {amount}"
+            rows.append(Row(what, used, "bytes", PEER.format(strategy), peer, used / peer, "", None))
+    return rows
