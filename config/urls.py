@@ -46,6 +46,7 @@ organization_pages = [
     path("deployments/", include("apps.deployments.urls")),
     path("jobs/", include("apps.jobs.urls")),
     path("usage/", include("apps.usage.urls")),
+    path("limits/", include("apps.ratelimits.urls")),
     path("calls/", include("apps.logs.urls")),
     path("palette/", include("apps.console.palette.urls")),
     path("", include("apps.console.urls")),

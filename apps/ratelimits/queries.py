@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ class Row:
     """A line of the table: a policy, or a limit of the plan, and what it did in the last hour."""
 
     policy: Policy | PlanPolicy
-    counts: Counts
+    counts: Counts = field(default_factory=Counts)
 
     @property
     def is_of_plan(self) -> bool:
@@ -71,6 +71,13 @@ class Row:
     @property
     def whom(self) -> str:
         return wording.whom(self.policy)
+
+    @property
+    def mode(self) -> tuple[str, str]:
+        """The status to draw, and what it is called."""
+        if self.policy.is_paused:
+            return "warning", "Paused"
+        return ("skipped", "Shadow") if self.policy.is_shadow else ("enabled", "Enforced")
 
     @property
     def tone(self) -> str:

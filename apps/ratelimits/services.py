@@ -205,7 +205,7 @@ def checked(policy: Policy) -> Policy:
     `HeaderUnfit`, `HeaderSecret`, `PlaneNeeded`, `RouteInvalid`, `TooManyNames`, `NameTooLong`.
     """
     policy.name = " ".join(policy.name.split())
-    policy.subject = _chosen(policy.subject, Subject.values)
+    policy.subject = _narrowest(_chosen(policy.subject, Subject.values))
     policy.planes = _chosen(policy.planes, Plane.values)
     if not policy.subject:
         raise errors.SubjectNeeded(field="subject", subjects=", ".join(Subject.values))
@@ -251,6 +251,11 @@ def _require_override(plan_limit: str, limit: int, ends_at: datetime, reason: st
 def _chosen(given: Sequence[str], known: Sequence[str]) -> list[str]:
     """What was given in the order of what there is, each once; nothing if something else is among it."""
     return [name for name in known if name in given] if set(given) <= set(known) else []
+
+
+def _narrowest(subject: list[str]) -> list[str]:
+    """The same without the organization, which every other subject is a part of."""
+    return [name for name in subject if name != Subject.ORGANIZATION] or subject
 
 
 def _no_header(header: str) -> str:

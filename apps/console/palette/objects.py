@@ -20,6 +20,7 @@ from apps.datasets.models import Dataset
 from apps.deployments.models import Deployment
 from apps.jobs.models import Job
 from apps.organizations.models import Membership, Project
+from apps.ratelimits.models import Policy
 from apps.registry.models import Model
 from apps.training.models import TrainingRun
 
@@ -117,6 +118,7 @@ KINDS = (
     ),
     Kind("job", "Jobs", "list-checks", "jobs.read", "jobs:job-detail", Job.objects.all, columns=("label",)),
     Kind("project", "Projects", "tag", "projects.read", "organizations:project-detail", Project.objects.all),
+    Kind("policy", "Limits", "traffic-cone", "limits.read", "ratelimits:policy-detail", Policy.objects.all),
     Kind(
         "member",
         "Members",

@@ -46,6 +46,8 @@ PAGES = (
     Place("Notifications", "bell", "notifications:notification-list", "notifications.read", aliases="inbox"),
     Place("Dead jobs", "heart-pulse", "jobs:dead-list", "jobs.read", "Jobs", "failed retry discard"),
     Place("Queues", "layers", "jobs:queue-list", "jobs.read", "Jobs", "workers depth throughput"),
+    Place("Plan limits", "traffic-cone", "ratelimits:plan-detail", "limits.read", "Limits", "rate limits quota"),
+    Place("Allow and deny lists", "list-filter", "ratelimits:entry-list", "limits.read", "Limits", "block ban"),
     Place("Members", "users", "organizations:member-list", "members.read", "Settings", "people roles invitations"),
     Place("Projects", "tag", "organizations:project-list", "projects.read", "Settings", "labels"),
     Place("API tokens", "key-round", "organizations:token-list", "tokens.read", "Settings", "keys secrets"),
@@ -83,6 +85,8 @@ ACTIONS = (
         part="#invite",
     ),
     Place("Add a webhook", "webhook", "notifications:webhook-create", "webhooks.write", aliases="new create"),
+    Place("Create a limit", "traffic-cone", "ratelimits:policy-create", "limits.write", aliases="new add policy"),
+    Place("Allow or deny somebody", "list-filter", "ratelimits:entry-create", "limits.write", aliases="new add block"),
     Place("Create a project", "tag", "organizations:project-create", "projects.write", aliases="new label"),
     Place("Create an organization", "building-2", "start:welcome", aliases="new team", is_inside=False),
 )

@@ -54,6 +54,14 @@ GROUPS = (
     (
         Entry("Logs", "scroll-text", "logs:call-list", "calls.read", "g l", aliases="calls requests"),
         Entry("Usage", "gauge", "usage:usage", "usage.read", "g u", aliases="meters cost"),
+        Entry(
+            "Limits",
+            "traffic-cone",
+            "ratelimits:limit-list",
+            "limits.read",
+            "g r",
+            aliases="rate limits policies throttle",
+        ),
         Entry("Jobs", "list-checks", "jobs:job-list", "jobs.read", "g j", aliases="background work"),
     ),
     (

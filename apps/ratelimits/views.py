@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+
+from apps.core import formatting, http, paging, time_ranges
+from apps.core.forms import submit, submit_edit
+from apps.core.http import Request
+from apps.ratelimits import queries, services
+from apps.ratelimits.enums import EntryKind, Plane, Subject
+from apps.ratelimits.forms import EntryForm, NewPolicyForm, PolicyForm
+from apps.ratelimits.models import Entry, Policy
+from apps.usage.queries import token_names
+
+
+@http.page("limits.read", methods=["GET", "HEAD"])
+def limit_list(request: Request) -> HttpResponse:
+    policies = queries.policies()
+    rows, limited = queries.rows(policies), queries.limited_now(policies)
+    context = {
+        "rows": rows if rows is not None else [queries.Row(policy) for policy in policies],
+        "limited": limited,
+        "has_own": any(isinstance(policy, Policy) for policy in policies),
+        "is_readable": rows is not None and limited is not None,
+        "refused_count": sum(row.counts.refused for row in rows or ()),
+    }
+    return render(request, "ratelimits/limit_list.html", context)
+
+
+@http.page("limits.read", methods=["GET", "HEAD"])
+def policy_detail(request: Request, policy_id: UUID) -> HttpResponse:
+    policy = get_object_or_404(Policy, pk=policy_id)
+    time_range, history = _history(request, policy)
+    context = {
+        "policy": policy,
+        "row": queries.Row(policy),
+        "planes": ", ".join(Plane(plane).label for plane in policy.planes),
+        "longest": formatting.format_duration(policy.window_s * 1000),
+        "history": history,
+        **_ranges(time_range),
+    }
+    return render(request, "ratelimits/policy_detail.html", context)
+
+
+@http.page("limits.read", methods=["GET", "HEAD"])
+def plan_detail(request: Request) -> HttpResponse:
+    shown = []
+    for policy in queries.plan_policies():
+        time_range, history = _history(request, policy)
+        shown.append((queries.Row(policy), history))
+    context = {"shown": shown, **_ranges(time_range)}
+    return render(request, "ratelimits/plan_detail.html", context)
+
+
+@http.page("limits.write")
+def policy_create(request: Request) -> HttpResponse:
+    form = NewPolicyForm(request.POST or None)
+    if request.method == "POST" and (policy := submit(form, partial(services.create_policy, by=request.actor))):
+        return _go_to(request, policy)
+    return render(request, "ratelimits/policy_create.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@http.page("limits.write", methods=["POST"])
+def policy_preview(request: Request) -> HttpResponse:
+    """What the form says so far, in words."""
+    return render(request, "ratelimits/policy_words.html", {"form": NewPolicyForm(request.POST)})
+
+
+@http.page("limits.write")
+def policy_edit(request: Request, policy_id: UUID) -> HttpResponse:
+    policy = get_object_or_404(Policy, pk=policy_id)
+    form = PolicyForm(request.POST or None, row=policy)
+    update = partial(services.update_policy, policy, by=request.actor)
+    if request.method == "POST" and (updated := submit_edit(form, update)):
+        return _go_to(request, updated)
+    context = {"policy": policy, "form": form}
+    return render(request, "ratelimits/policy_edit.html", context, status=422 if form.errors else 200)
+
+
+@http.page("limits.write", methods=["POST"])
+def policy_enforce(request: Request, policy_id: UUID) -> HttpResponse:
+    policy = _with_shadow(request, policy_id, is_shadow=False)
+    messages.success(request, f"{policy.name} refuses calls from now on.")
+    return _go_to(request, policy)
+
+
+@http.page("limits.write", methods=["POST"])
+def policy_shadow(request: Request, policy_id: UUID) -> HttpResponse:
+    policy = _with_shadow(request, policy_id, is_shadow=True)
+    messages.success(request, f"{policy.name} only counts from now on.")
+    return _go_to(request, policy)
+
+
+@http.page("limits.write", methods=["POST"])
+def policy_delete(request: Request, policy_id: UUID) -> HttpResponse:
+    policy = get_object_or_404(Policy, pk=policy_id)
+    services.delete_policy(policy, by=request.actor)
+    messages.success(request, f"{policy.name} was deleted.")
+    return http.redirect(request, http.link(request.organization, "ratelimits:limit-list"))
+
+
+@http.page("limits.read", methods=["GET", "HEAD"])
+def entry_list(request: Request) -> HttpResponse:
+    entries = Entry.objects.lasting()
+    kind = request.GET.get("kind", "")
+    page = paging.newest_first(
+        entries.filter(kind=kind) if kind in EntryKind.values else entries, request.GET.get("cursor", "")
+    )
+    tokens = token_names(entry.value for entry in page.rows if entry.subject == Subject.TOKEN)
+    context = {
+        "page": page,
+        "entries": [(entry, tokens.get(entry.value, "")) for entry in page.rows],
+        "kinds": [(value, label, entries.filter(kind=value).count()) for value, label in EntryKind.choices],
+    }
+    return render(request, "ratelimits/entry_list.html", context)
+
+
+@http.page("limits.write")
+def entry_create(request: Request) -> HttpResponse:
+    named = {name: request.GET[name] for name in ("kind", "subject", "value", "header") if name in request.GET}
+    form = EntryForm(request.POST or None, initial=named, zone=timezone.get_current_timezone())
+    if request.method == "POST" and (entry := submit(form, partial(services.create_entry, by=request.actor))):
+        told = "may not call any more" if entry.kind == EntryKind.DENY else "is limited by no policy but the plan's"
+        messages.success(request, f"{entry} {told}.")
+        return http.redirect(request, http.link(request.organization, "ratelimits:entry-list"))
+    return render(request, "ratelimits/entry_create.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@http.page("limits.write", methods=["POST"])
+def entry_delete(request: Request, limit_entry_id: UUID) -> HttpResponse:
+    entry = get_object_or_404(Entry, pk=limit_entry_id)
+    services.delete_entry(entry, by=request.actor)
+    messages.success(request, f"{entry} was taken off the list.")
+    return http.redirect(request, http.link(request.organization, "ratelimits:entry-list"))
+
+
+def _with_shadow(request: Request, policy_id: UUID, *, is_shadow: bool) -> Policy:
+    policy = get_object_or_404(Policy, pk=policy_id)
+    return services.update_policy(policy, is_shadow=is_shadow, by=request.actor)
+
+
+def _history(request: Request, policy: Policy | queries.PlanPolicy) -> tuple[time_ranges.TimeRange, Any]:
+    time_range = queries.RANGES.get(request.GET.get("range", ""), time_ranges.HOUR)
+    return time_range, queries.history(policy, time_range, timezone.localtime())
+
+
+def _ranges(time_range: time_ranges.TimeRange) -> dict[str, Any]:
+    return {"range": time_range, "ranges": queries.RANGES}
+
+
+def _go_to(request: Request, policy: Policy) -> HttpResponse:
+    return http.redirect(request, http.link(request.organization, "ratelimits:policy-detail", policy.pk))
