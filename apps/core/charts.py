@@ -236,7 +236,7 @@ def time_series(
     # Two times of one zone are subtracted by what their clocks show; instants are not.
     first, span = start.astimezone(UTC), end.astimezone(UTC) - start.astimezone(UTC)
     known = [value for one in series for value in one.values if value is not None]
-    ticks = _value_ticks(known, low)
+    ticks = value_ticks(known, low)
 
     def across(at: datetime) -> float:
         return 100.0 * ((at.astimezone(UTC) - first) / span) if span else 50.0
@@ -251,7 +251,7 @@ def time_series(
         height=height,
         bottom=bottom,
         columns=("Time", *(one.name for one in series)),
-        rows=tuple(_time_rows(times, series, text)),
+        rows=tuple(time_rows(times, series, text)),
         lines=tuple(_lines(series, positions, heights, bottom)),
         hits=tuple(_hits(positions, heights)),
         x_ticks=tuple(time_labels(time_ticks(start, end), across, span)) if len(times) > 1 else (),
@@ -269,14 +269,14 @@ def _check_lengths(times: Sequence[datetime], series: Sequence[Series]) -> None:
         raise ValueError(f"More than {SERIES_COLOURS} series cannot be told apart.")
 
 
-def _value_ticks(known: Sequence[float], low: float | None) -> list[float]:
+def value_ticks(known: Sequence[float], low: float | None) -> list[float]:
     least, most = (min(known), max(known)) if known else (0.0, 1.0)
     # Whole numbers are counts, and an axis of counts has no halves.
     least_step = 1.0 if all(float(value).is_integer() for value in known) else 0.0
     return nice_ticks(least if low is None else min(least, low), most, least_step=least_step)
 
 
-def _time_rows(times: Sequence[datetime], series: Sequence[Series], text: Format) -> list[Row]:
+def time_rows(times: Sequence[datetime], series: Sequence[Series], text: Format) -> list[Row]:
     seconds = any(at.second for at in times)
     values = zip(*(one.values for one in series), strict=True) if series else iter([()] * len(times))
     return [
@@ -358,7 +358,7 @@ def bar_chart(
 ) -> BarChart:
     """Vertical bars on a value axis that includes zero."""
     bottom = height - 20.0
-    ticks = _value_ticks([value for _, value in items], 0.0)
+    ticks = value_ticks([value for _, value in items], 0.0)
 
     def down(value: float) -> float:
         return bottom - (value - ticks[0]) / (ticks[-1] - ticks[0]) * (bottom - TOP)

@@ -2,60 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
 
-from apps.core import charts
+from apps.core import charts, stacked_charts, time_ranges
+from apps.core.formatting import format_percent
 from apps.core.postgres.aggregates import EPOCH, StepNumber
 from apps.core.time_ranges import TimeRange
-from apps.organizations.models import ApiToken
+from apps.organizations.models import ApiToken, Membership
 from apps.usage import meters
-from apps.usage.models import UsageEvent, UsageSum
+from apps.usage.meters import Meter
+from apps.usage.models import DIMENSIONS, UsageDay, UsageEvent, UsageSum
 
 SUMMED = timedelta(minutes=30)
-FILTERS = ("meter", "model", "token")
+QUARTER = TimeRange("90d", "Last 90 days", timedelta(days=90), time_ranges.A_DAY)
+RANGES = {**time_ranges.RANGES, QUARTER.name: QUARTER}
+FILTERS = ("meter", *DIMENSIONS)
+GROUPS = [(name, name.capitalize(), None) for name in DIMENSIONS]
 MOST_CHOICES = 8
+MOST_PARTS = 8
+NOTHING = "Without"
 
 
 @dataclass(slots=True)
-class MeterUsage:
-    """What one meter counted, in all and in each step of a range."""
+class Use:
+    """What was counted of one meter, in all and in each step of a range; of one value of a dimension, or of all."""
 
-    meter: str
+    value: str = ""
+    label: str = ""
     quantity: int = 0
     cost_micro_usd: int | None = None
     event_count: int = 0
     by_step: dict[datetime, int] = field(default_factory=dict)
 
-    @property
-    def label(self) -> str:
-        return meters.named(self.meter).label
-
-    @property
-    def text(self) -> str:
-        return self.format(self.quantity)
-
-    @property
-    def format(self) -> Callable[[float | None], str]:
-        return meters.named(self.meter).text
-
     def add(self, row: Mapping[str, Any], at: datetime) -> None:
-        self.by_step[at] = row["total"]
+        self.by_step[at] = self.by_step.get(at, 0) + row["total"]
         self.quantity += row["total"]
         self.event_count += row["events"]
         if row["cost"] is not None:
             self.cost_micro_usd = (self.cost_micro_usd or 0) + row["cost"]
 
-    def chart(self, steps: Sequence[datetime], zone: tzinfo | None) -> charts.TimeSeries:
+    def series(self, steps: Sequence[datetime]) -> charts.Series:
+        return charts.Series(self.label, [self.by_step.get(at, 0) for at in steps])
+
+
+@dataclass(slots=True)
+class MeterUsage(Use):
+    """A meter's use, and its parts by the values of a dimension: the largest ones, and `rest` for all the others."""
+
+    meter: Meter = meters.PREDICTIONS
+    parts: list[Use] = field(default_factory=list)
+    rest: Use | None = None
+
+    @property
+    def text(self) -> str:
+        return self.meter.text(self.quantity)
+
+    @property
+    def shown_parts(self) -> list[ShownPart]:
+        rest = [self._shown(self.rest, None)] if self.rest else []
+        return [*(self._shown(part, part.value) for part in self.parts), *rest]
+
+    def _shown(self, part: Use, value: str | None) -> ShownPart:
+        share = format_percent(part.quantity / self.quantity) if self.quantity else ""
+        return ShownPart(part, self.meter.text(part.quantity), share, value)
+
+    def chart(
+        self, steps: Sequence[datetime], zone: tzinfo | None, hrefs: Sequence[str] = ()
+    ) -> stacked_charts.StackedChart:
         """What was used in each of `steps`, on an axis of `zone`."""
-        used = charts.Series(self.label, [self.by_step.get(at, 0) for at in steps])
         local = [at.astimezone(zone) for at in steps]
-        return charts.time_series(self.label, local, [used], text=self.format, area=True)
+        series = [part.series(steps) for part in self.parts] or [self.series(steps)]
+        rest = self.rest.series(steps) if self.rest else None
+        return stacked_charts.stacked_chart(self.label, local, series, rest=rest, text=self.meter.text, hrefs=hrefs)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPart:
+    """A row of the table below a chart; `value` is None for all the others together."""
+
+    use: Use
+    text: str
+    share: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter that is on."""
+
+    name: str
+    label: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,69 +111,184 @@ class ShownEvent:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What a range's events can be filtered by: (value, label, number of events), the most frequent first."""
+Choice = tuple[str, str, int]
 
-    meter: list[tuple[str, str, int]]
-    model: list[tuple[str, str, int]]
-    token: list[tuple[str, str, int]]
+
+def named_range(name: str) -> TimeRange:
+    return RANGES.get(name, time_ranges.WEEK)
 
 
 def filtered(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> QuerySet[UsageEvent]:
-    """The range's events with the meter, model and token that `given` names."""
-    return UsageEvent.objects.filter(**_wanted(given), occurred_at__gte=time_range.start(now))
+    """The range's events with the meter and the dimensions that `given` names; of one of its steps if it names `at`."""
+    events = UsageEvent.objects.filter(**_wanted(given), occurred_at__gte=time_range.start(now))
+    if span := step_at(given, time_range, now):
+        return events.between(*span)
+    return events
 
 
-def usage_by_meter(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> list[MeterUsage]:
-    """Each meter's usage with the model and token that `given` names, the most used meters first."""
+def step_at(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> tuple[datetime, datetime] | None:
+    """Beginning and end of the step that `at` names, or falls into."""
+    try:
+        at = datetime.fromisoformat(given.get("at", ""))
+    except ValueError:
+        return None
+    steps = [*time_range.steps(now), now + time_range.step]
+    if at.tzinfo is None or not steps[0] <= at < steps[-1]:
+        return None
+    number = max(index for index, start in enumerate(steps) if start <= at)
+    return steps[number], steps[number + 1]
+
+
+def usage_by_meter(
+    given: Mapping[str, str], time_range: TimeRange, now: datetime, group: str = "", most: int = MOST_PARTS
+) -> list[MeterUsage]:
+    """Each meter's use with the dimensions that `given` names, in parts by `group`; the most used meters first."""
     found: dict[str, MeterUsage] = {}
+    parts: dict[str, dict[str, Use]] = {}
     steps = time_range.steps(now)
-    for row in _counted(given, steps, "meter", step=StepNumber(steps, _time_field(steps))):
-        found.setdefault(row["meter"], MeterUsage(row["meter"])).add(row, steps[row["step"]])
-    return sorted(found.values(), key=lambda usage: (-usage.event_count, usage.meter))
+    for row, at in _by_step(given, steps, "meter", *([group] if group else [])):
+        name = row["meter"]
+        used = found.setdefault(name, MeterUsage(name, meters.named(name).label, meter=meters.named(name)))
+        used.add(row, at)
+        if group:
+            parts.setdefault(name, {}).setdefault(row[group], Use(row[group])).add(row, at)
+    if group:
+        for name, values in parts.items():
+            _divide(found[name], list(values.values()), most)
+        _label(group, [part for used in found.values() for part in used.parts])
+    return sorted(found.values(), key=lambda used: (-used.event_count, used.value))
+
+
+def _divide(used: MeterUsage, parts: list[Use], most: int) -> None:
+    """Keep the largest parts, in order, and add up the others."""
+    parts.sort(key=lambda part: (-abs(part.quantity), part.value))
+    used.parts, others = parts[:most], parts[most:]
+    if others:
+        used.rest = Use("", f"{len(others)} others")
+        for part in others:
+            _merge(used.rest, part)
+
+
+def _merge(into: Use, part: Use) -> None:
+    for at, quantity in part.by_step.items():
+        into.by_step[at] = into.by_step.get(at, 0) + quantity
+    into.quantity += part.quantity
+    into.event_count += part.event_count
+    if part.cost_micro_usd is not None:
+        into.cost_micro_usd = (into.cost_micro_usd or 0) + part.cost_micro_usd
+
+
+def _label(group: str, parts: Iterable[Use]) -> None:
+    known = labels(group, {part.value for part in parts})
+    for part in parts:
+        part.label = known[part.value]
+
+
+def labels(dimension: str, values: Iterable[str]) -> dict[str, str]:
+    """What people call these values of a dimension."""
+    given = set(values)
+    match dimension:
+        case "token":
+            known, gone = token_names(given), "Deleted token"
+        case "user":
+            known, gone = _member_names(given), "Former member"
+        case "deployment":
+            known, gone = _deployment_names(given), ""
+        case "meter":
+            known, gone = {value: meters.named(value).label for value in given}, ""
+        case _:
+            known, gone = {}, ""
+    return {value: known.get(value) or (gone or value if value else f"{NOTHING} {dimension}") for value in given}
+
+
+def token_names(token_ids: Iterable[str]) -> dict[str, str]:
+    """The names of the organization's tokens among these ids."""
+    rows = ApiToken.objects.filter(pk__in=_uuids(token_ids))
+    return {str(pk): name for pk, name in rows.values_list("pk", "name")}
+
+
+def _member_names(user_ids: Iterable[str]) -> dict[str, str]:
+    rows = Membership.objects.filter(user_id__in=_uuids(user_ids))
+    return {str(pk): email for pk, email in rows.values_list("user_id", "user__email")}
+
+
+def _deployment_names(deployment_ids: Iterable[str]) -> dict[str, str]:
+    """A deployment is called as calls name it, which its events say as their model."""
+    rows = UsageDay.objects.filter(deployment__in=[value for value in deployment_ids if value]).exclude(model="")
+    newest = rows.order_by("deployment", "-day").distinct("deployment")
+    return dict(newest.values_list("deployment", "model"))
+
+
+def _by_step(
+    given: Mapping[str, str], steps: Sequence[datetime], *names: str
+) -> Iterable[tuple[dict[str, Any], datetime]]:
+    """What was counted for each combination of `names`, with the step that it was counted in."""
+    if _are_utc_days(steps):
+        for row in _counted(given, steps, *names, step=F("day")):
+            yield row, datetime(row["step"].year, row["step"].month, row["step"].day, tzinfo=UTC)
+    else:
+        for row in _counted(given, steps, *names, step=StepNumber(steps, _time_field(steps))):
+            yield row, steps[row["step"]]
 
 
 def _counted(
     given: Mapping[str, str], steps: Sequence[datetime], *names: str, **expressions: Any
 ) -> Iterable[dict[str, Any]]:
     """Quantity, cost and number of events since the first step, for each combination of `names` and `expressions`."""
-    rows: QuerySet[Any] = UsageSum.objects.all() if _are_summed(steps) else UsageEvent.objects.all()
-    since = {f"{_time_field(steps)}__gte": steps[0]}
+    rows, time_field = _source(steps)
+    since = {f"{time_field}__gte": steps[0].date() if time_field == "day" else steps[0]}
     groups = rows.filter(**_wanted(given), **since).order_by().values(*names, **expressions)
-    events = Sum("event_count") if _are_summed(steps) else Count("id")
+    events = Count("id") if rows.model is UsageEvent else Sum("event_count")
     return groups.annotate(total=Sum("quantity"), cost=Sum("cost_micro_usd"), events=events)
 
 
-def _are_summed(steps: Sequence[datetime]) -> bool:
-    """Whether all steps begin with a half hour that a sum is kept of. Others are added up from the rows: those of short
-    ranges, and those of zones such as Asia/Kathmandu, which is 5:45 ahead of UTC.
+def _source(steps: Sequence[datetime]) -> tuple[QuerySet[Any], str]:
+    """The fewest rows that know these steps, and their column of time.
+
+    Days of UTC and half hours are summed. Others are added up from the rows: the steps of short ranges, and those of
+    zones such as Asia/Kathmandu, which is 5:45 ahead of UTC.
     """
-    return all((at - EPOCH) % SUMMED == timedelta(0) for at in steps)
+    if _are_utc_days(steps):
+        return UsageDay.objects.all(), "day"
+    if all((at - EPOCH) % SUMMED == timedelta(0) for at in steps):
+        return UsageSum.objects.all(), "at"
+    return UsageEvent.objects.all(), "occurred_at"
+
+
+def _are_utc_days(steps: Sequence[datetime]) -> bool:
+    return all((at - EPOCH) % time_ranges.A_DAY == timedelta(0) for at in steps) and len(steps) > 1
 
 
 def _time_field(steps: Sequence[datetime]) -> str:
-    return "at" if _are_summed(steps) else "occurred_at"
+    return _source(steps)[1]
 
 
 def _wanted(given: Mapping[str, str]) -> dict[str, str]:
     return {name: given[name] for name in FILTERS if given.get(name)}
 
 
-def choices(time_range: TimeRange, now: datetime) -> Choices:
-    """What the range's events can be filtered by."""
-    rows = _counted({}, time_range.steps(now), *FILTERS)
+def choices(time_range: TimeRange, now: datetime) -> dict[str, list[Choice]]:
+    """What the range's events can be filtered by: (value, label, number of events), the most frequent first."""
     counted: dict[str, dict[str, int]] = {name: {} for name in FILTERS}
-    for row in rows:
+    for row in _counted({}, time_range.steps(now), *FILTERS):
         for name, counts in counted.items():
             if row[name]:
                 counts[row[name]] = counts.get(row[name], 0) + row["events"]
-    tokens = token_names(counted["token"])
-    return Choices(
-        meter=_choices(counted["meter"], lambda meter: MeterUsage(meter).label),
-        model=_choices(counted["model"], str),
-        token=_choices(counted["token"], lambda token: tokens.get(token, "Deleted token")),
-    )
+    return {name: _choices(name, counts) for name, counts in counted.items()}
+
+
+def _choices(dimension: str, counts: Mapping[str, int]) -> list[Choice]:
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_CHOICES]
+    known = labels(dimension, [value for value, _ in most])
+    return [(value, known[value], count) for value, count in most]
+
+
+def chips(given: Mapping[str, str], names: Iterable[str]) -> list[Chip]:
+    """The filters that are on among these dimensions."""
+    chosen = _wanted(given)
+    return [
+        Chip(name, name.capitalize(), labels(name, [chosen[name]])[chosen[name]]) for name in names if name in chosen
+    ]
 
 
 def shown_events(events: Sequence[UsageEvent]) -> list[ShownEvent]:
@@ -139,19 +297,12 @@ def shown_events(events: Sequence[UsageEvent]) -> list[ShownEvent]:
 
 
 def _shown(event: UsageEvent, tokens: Mapping[str, str]) -> ShownEvent:
-    used = MeterUsage(event.meter, event.quantity)
-    return ShownEvent(event, used.label, used.text, tokens.get(event.token or "", ""))
+    meter = meters.named(event.meter)
+    return ShownEvent(event, meter.label, meter.text(event.quantity), tokens.get(event.token or "", ""))
 
 
-def token_names(token_ids: Iterable[str]) -> dict[str, str]:
-    """The names of the organization's tokens among these ids."""
-    known = [token_id for token_id in token_ids if _is_uuid(token_id)]
-    return {str(pk): name for pk, name in ApiToken.objects.filter(pk__in=known).values_list("pk", "name")}
-
-
-def _choices(counts: Mapping[str, int], label: Callable[[str], str]) -> list[tuple[str, str, int]]:
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_CHOICES]
-    return [(value, label(value), count) for value, count in most]
+def _uuids(texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if _is_uuid(text)]
 
 
 def _is_uuid(text: str) -> bool:

@@ -33,7 +33,7 @@ def every_quarter(around: datetime) -> list[datetime]:
 def test_p3_each_day_of_a_zone_holds_what_happened_on_it(zone: str, change: datetime, in_acme: Any) -> None:
     moments = every_quarter(change)
     for at in moments:
-        services.record("predictions", 1, event_id=uuid7(), occurred_at=at)
+        services.record("predictions", 1, event_id=uuid7(at), occurred_at=at)
     now = (change + timedelta(days=3)).astimezone(ZoneInfo(zone))
     (used,) = queries.usage_by_meter({}, MONTH, now)
     expected: dict[Any, int] = {}
@@ -49,7 +49,7 @@ def test_p3_each_day_of_a_zone_holds_what_happened_on_it(zone: str, change: date
 )
 def test_a_day_of_23_or_25_hours_is_one_point_of_a_plot(change: datetime, quarters: int, in_acme: Any) -> None:
     for at in every_quarter(change):
-        services.record("predictions", 1, event_id=uuid7(), occurred_at=at)
+        services.record("predictions", 1, event_id=uuid7(at), occurred_at=at)
     now = (change + timedelta(days=3)).astimezone(ZoneInfo("Europe/Berlin"))
     (used,) = queries.usage_by_meter({}, MONTH, now)
     rows = {row.label[:10]: row.cells[0] for row in used.chart(MONTH.steps(now), now.tzinfo).rows}

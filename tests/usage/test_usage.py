@@ -24,7 +24,7 @@ PAGE = "/o/acme/usage/"
 
 def record(meter: str = "predictions", quantity: int = 1, hours_ago: float = 1, **dimensions: str) -> None:
     at = timezone.now() - timedelta(hours=hours_ago)
-    services.record(meter, quantity, event_id=uuid7(), dimensions=dimensions, occurred_at=at)
+    services.record(meter, quantity, event_id=uuid7(at), dimensions=dimensions, occurred_at=at)
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def test_the_same_event_counts_once(in_acme: Any) -> None:
 
 def test_the_sums_shown_are_the_sums_of_the_rows(used: None, in_acme: Any) -> None:
     now = timezone.now()
-    for time_range in time_ranges.RANGES.values():
+    for time_range in queries.RANGES.values():
         events = queries.filtered({}, time_range, now)
         used_by_meter = queries.usage_by_meter({}, time_range, now)
-        shown = {one.meter: one.quantity for one in used_by_meter}
+        shown = {one.value: one.quantity for one in used_by_meter}
         rows = dict(events.order_by().values_list("meter").annotate(Sum("quantity")))
         assert shown == rows
         assert all(sum(one.by_step.values()) == one.quantity for one in used_by_meter)
@@ -69,9 +69,9 @@ def test_costs_are_summed_and_unknown_costs_stay_unknown(in_acme: Any) -> None:
     services.record("tokens", 10, event_id=uuid7(), cost_micro_usd=7)
     services.record("tokens", 10, event_id=uuid7(), cost_micro_usd=None)
     services.record("predictions", 1, event_id=uuid7())
-    for time_range in time_ranges.RANGES.values():
+    for time_range in queries.RANGES.values():
         used_by_meter = queries.usage_by_meter({}, time_range, timezone.now())
-        assert {one.meter: one.cost_micro_usd for one in used_by_meter} == {"tokens": 7, "predictions": None}
+        assert {one.value: one.cost_micro_usd for one in used_by_meter} == {"tokens": 7, "predictions": None}
 
 
 def test_the_page_shows_totals_in_their_units(as_viewer: Client, used: None) -> None:
@@ -126,7 +126,7 @@ def test_the_api_lists_the_rows_and_pages_them(api_viewer: Any, used: None) -> N
     first = api_viewer.get("/api/v1/usage/events/", {"page_size": 3}).json()
     rest = api_viewer.get(first["next"]).json()
     assert [len(first["results"]), len(rest["results"]), rest["next"]] == [3, 1, None]
-    assert first["results"][0]["dimensions"] == {"model": "churn"}
+    assert first["results"][0]["dimensions"] == {"model": "churn", "token": "t1"}
     found = api_viewer.get("/api/v1/usage/events/", {"token": "t1", "meter": "predictions"}).json()["results"]
     assert [one["quantity"] for one in found] == [3]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.utils.datastructures import MultiValueDict
 
-from apps.core import charts, formatting, time_ranges, timelines
+from apps.core import charts, formatting, stacked_charts, time_ranges, timelines
 from apps.core.actors import Actor
 from apps.core.paging import Page
 from apps.core.styleguide.forms import SampleForm, SampleUpload
@@ -97,6 +97,16 @@ def empty_chart() -> charts.TimeSeries:
 def importance_chart() -> charts.BarChart:
     items = [("tenure", 0.31), ("contract", 0.22), ("charges", 0.17), ("support", 0.09), ("region", 0.04)]
     return charts.bar_chart("Importance of each column", items, value_name="Share", text=formatting.format_percent)
+
+
+def tokens_chart() -> stacked_charts.StackedChart:
+    times = [START + timedelta(days=number) for number in range(30)]
+    series = [
+        charts.Series(f"Token {part}", [200 + 90 * part + 80 * math.sin(number / 2 + part) for number in range(30)])
+        for part in range(1, 9)
+    ]
+    rest = charts.Series("12 others", [150.0 + number for number in range(30)])
+    return stacked_charts.stacked_chart("Predictions by token", times, series, rest=rest, text=formatting.format_count)
 
 
 def attempts() -> timelines.Timeline:
@@ -188,6 +198,7 @@ def catalogue(now: datetime) -> dict[str, Any]:
         "predictions": predictions_chart(),
         "no_errors": empty_chart(),
         "importance": importance_chart(),
+        "by_token": tokens_chart(),
         "scores": score_comparison(),
         "attempts": attempts(),
         "ages": age_histogram(),

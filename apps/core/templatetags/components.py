@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from qrcode.image.svg import SvgPathImage
 
-from apps.core import charts, formatting, time_ranges, timelines
+from apps.core import charts, formatting, stacked_charts, time_ranges, timelines
 from apps.core.paging import Page
 from apps.core.templatetags.core import known, query
 
@@ -325,10 +325,11 @@ def new_rows(count: int, href: str, most: int = 99) -> dict[str, Any]:
 
 
 @register.inclusion_tag("core/components/time_range.html", takes_context=True)
-def time_range(context: Context, chosen: time_ranges.TimeRange) -> dict[str, Any]:
+def time_range(
+    context: Context, chosen: time_ranges.TimeRange, ranges: Mapping[str, time_ranges.TimeRange] = time_ranges.RANGES
+) -> dict[str, Any]:
     """The choice of a time range for `?range=`."""
-    ranges = time_ranges.RANGES.values()
-    return {"choices": [(one, query(context, range=one.name), one == chosen) for one in ranges]}
+    return {"choices": [(one, query(context, range=one.name), one == chosen) for one in ranges.values()]}
 
 
 @register.inclusion_tag("core/components/search_box.html", takes_context=True)
@@ -437,7 +438,7 @@ def progress(
 ) -> dict[str, Any]:
     """How far work is (`share` from 0 to 1, None before it starts), its step, and the seconds left.
 
-    Tones: none while it runs, success, danger.
+    Tones: none while it runs, success, warning, danger.
     """
     share, left_s = known(share), known(left_s)
     return {
@@ -555,6 +556,11 @@ def time_series(chart: charts.TimeSeries) -> dict[str, Any]:
 
 @register.inclusion_tag("core/components/bar_chart.html")
 def bar_chart(chart: charts.BarChart) -> dict[str, Any]:
+    return {"chart": chart}
+
+
+@register.inclusion_tag("core/components/stacked_chart.html")
+def stacked_chart(chart: stacked_charts.StackedChart) -> dict[str, Any]:
     return {"chart": chart}
 
 

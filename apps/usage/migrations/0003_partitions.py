@@ -18,7 +18,14 @@ ALTER TABLE usage_usageevent RENAME TO usage_usageevent_before;
 ALTER TABLE usage_usageevent_before NO FORCE ROW LEVEL SECURITY;
 
 CREATE FUNCTION usage_first_id(at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+    SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+CREATE FUNCTION usage_derived_id(at timestamptz, name text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT overlay(
+        replace(usage_first_id(at)::text, '-', '')
+        PLACING '7' || substr(hashed, 1, 3) || '8' || substr(hashed, 4, 15) FROM 13
+    )::uuid
+    FROM encode(sha256(convert_to(name, 'UTF8')), 'hex') AS hashed
 $$;
 
 CREATE TABLE usage_usageevent (
@@ -167,9 +174,7 @@ SELECT
         WHEN uuid_extract_version(id) = 7
             AND occurred_at - uuid_extract_timestamp(id) BETWEEN interval '-24 hours' AND interval '24 hours'
         THEN id
-        ELSE overlay(overlay(
-            usage_first_id(occurred_at)::text PLACING '7' || substr(md5(id::text), 1, 3) FROM 15 FOR 4)
-            PLACING '8' || substr(md5(id::text), 4, 3) || '-' || substr(md5(id::text), 7, 12) FROM 20 FOR 17)::uuid
+        ELSE usage_derived_id(occurred_at, id::text)
     END,
     organization_id, created_at, meter, quantity, cost_micro_usd, occurred_at, dimensions
 FROM usage_usageevent_before;

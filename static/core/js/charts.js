@@ -95,6 +95,7 @@ document.addEventListener("keydown", (event) => {
   const chart = event.target.closest("[data-chart]");
   if (!chart) return;
   if (event.key === "Escape") hide(chart);
+  if (event.key === "Enter") chart.querySelector("a:has(.is-current)")?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
   if (!(event.key in STEPS)) return;
   event.preventDefault();
   const last = targetsOf(chart).length - 1;
