@@ -135,3 +135,27 @@ class SeenUnavailable(DomainError):
     status = 503
     detail = "What limits did lately cannot be read right now. Policies still count; try again in a moment."
     headers = {"Retry-After": "5"}
+
+
+class PolicyNotAsked(DomainError):
+    code = "policy_not_asked"
+    status = 404
+    detail = (
+        "No policy called “{policy}” counts now for what your own services ask about. Name one whose planes hold "
+        "`check`."
+    )
+
+
+class PolicyUnfit(DomainError):
+    code = "policy_unfit"
+    status = 422
+    detail = (
+        "“{policy}” does not count this call. It counts {quantity} for each {subjects}: give a value of each, the "
+        "quantity, and one of its routes and models."
+    )
+
+
+class ReservationInvalid(DomainError):
+    code = "reservation_invalid"
+    status = 422
+    detail = "This is no reservation of yours, or it is older than a month. Send it as a check gave it."

@@ -141,6 +141,8 @@ class Recorder:
 
     def add(self, organization_id: str, decision: Decision, subjects: Sequence[str]) -> None:
         """Count a decision. `subjects` say of each of its rules for whom it counted."""
+        if not decision.rules:
+            return
         minute = decision.at_ms // MINUTE_MS
         with self._lock:
             if self._writing is None:

@@ -9,11 +9,13 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
+from django.core import signing
 from django.db import models
 
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.organizations.models import Membership, Organization
+from apps.ratelimits import checking
 from tests.architecture.doors import OPERATIONS, operation_path, undone
 from tests.factories import world
 from tests.working import work_outside
@@ -31,6 +33,12 @@ FORGED: dict[type[models.Field], Any] = {
     models.JSONField: {"forged": True},
     ArrayField: ["forged"],
 }
+
+
+def taken_nothing(row: Any) -> str:
+    """A limiter's reservation without a rule."""
+    return signing.dumps([str(row.organization_id), "", 0, [], [], False, []], salt=checking.SALT)
+
 
 # The least that each operation takes; one that takes nothing is not named.
 VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
@@ -67,6 +75,9 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
     ("patch", "/api/v1/ratelimits/policies/{id}/"): lambda rows: {"limit": 100},
     ("post", "/api/v1/ratelimits/entries/"): lambda rows: {"kind": "allow", "subject": "model", "value": "new"},
     ("patch", "/api/v1/ratelimits/entries/{id}/"): lambda rows: {"kind": "allow"},
+    ("post", "/api/v1/ratelimits/check/"): lambda rows: {},
+    ("post", "/api/v1/ratelimits/check/batch/"): lambda rows: {"calls": [{}]},
+    ("post", "/api/v1/ratelimits/settle/"): lambda rows: {"reservation": taken_nothing(rows["token_id"])},
     ("post", "/api/v1/webhooks/"): lambda rows: {"url": "https://example.com/new"},
     ("patch", "/api/v1/webhooks/{id}/"): lambda rows: {"description": "new"},
     ("post", "/api/v1/webhooks/{id}/rotate/"): lambda rows: {"overlap_hours": 1},
@@ -83,7 +94,10 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
 # What a worker says of its job, which has to be one that runs outside.
 OF_WORKERS = {("post", f"/api/v1/jobs/{{id}}/{what}/") for what in ("complete", "fail", "release")}
 # These answer with less than a row.
-OF_NO_ROW = {("post", f"/api/v1/jobs/{what}/") for what in ("claim", "{id}/heartbeat", "{id}/log")}
+OF_NO_ROW = {
+    *(("post", f"/api/v1/jobs/{what}/") for what in ("claim", "{id}/heartbeat", "{id}/log")),
+    *(("post", f"/api/v1/ratelimits/{what}/") for what in ("check", "check/batch", "settle")),
+}
 # These answer with numbers, because they are about many rows.
 OF_MANY = {("post", "/api/v1/jobs/discard-dead/"), ("post", "/api/v1/jobs/retry-dead/")}
 

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.urls import path
 
+from apps.ratelimits.api.check import CheckApi
 from apps.ratelimits.api.views import EntryApi, HistoryApi, LimitsApi, PolicyApi
 
 routes: list[tuple[str, Any]] = [
@@ -11,4 +12,7 @@ routes: list[tuple[str, Any]] = [
 paths = [
     path("ratelimits/", LimitsApi.as_view(), name="limits"),
     path("ratelimits/history/", HistoryApi.as_view(), name="limits-history"),
+    path("ratelimits/check/", CheckApi.as_view({"post": "check"}), name="limits-check"),
+    path("ratelimits/check/batch/", CheckApi.as_view({"post": "check_batch"}), name="limits-check-batch"),
+    path("ratelimits/settle/", CheckApi.as_view({"post": "settle"}), name="limits-settle"),
 ]
