@@ -19,17 +19,17 @@ def uuid7(at: datetime | None = None) -> uuid.UUID:
     """
     milliseconds, rest = divmod(time.time_ns() if at is None else _nanoseconds(at), NS_PER_MS)
     fraction = (rest << 12) // NS_PER_MS
-    return _uuid7(milliseconds, fraction, secrets.randbits(62))
+    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0x2 << 62) | secrets.randbits(62)
+    return uuid.UUID(int=value)
 
 
 def derived_uuid7(at: datetime, name: str) -> uuid.UUID:
-    """The version 7 UUID of what is called `name` and happened at `at`: the same again for the same two."""
-    hashed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:10])
-    return _uuid7(_nanoseconds(at) // NS_PER_MS, hashed >> 68, hashed & ((1 << 62) - 1))
+    """The version 7 UUID of what is called `name` and happened at `at`: the same again for the same two.
 
-
-def _uuid7(milliseconds: int, middle: int, rest: int) -> uuid.UUID:
-    return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (middle << 64) | (0x2 << 62) | rest)
+    PostgreSQL makes the same by `usage_derived_id`.
+    """
+    hashed = hashlib.sha256(name.encode()).hexdigest()
+    return uuid.UUID(hex=f"{_nanoseconds(at) // NS_PER_MS:012x}7{hashed[:3]}8{hashed[3:18]}")
 
 
 def _nanoseconds(at: datetime) -> int:

@@ -18,6 +18,7 @@ from apps.accounts.models import Mail, User
 from apps.console.models import ErasureReceipt, ProbeResult
 from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.core.ids import uuid7
 from apps.deployments.models import Replica
 from apps.jobs.models import Job
 from apps.notifications.models import Delivery
@@ -105,10 +106,10 @@ def test_failed_jobs_of_all_organizations_are_shown_newest_first(console: Client
 
 def test_p3_who_uses_most_and_who_has_most_failures_come_first(console: Client, acme: Any, globex: Any) -> None:
     with tenancy.scope(acme.pk):
-        usage.record("predictions", 1, event_id=uuid4(), cost_micro_usd=5)
+        usage.record("predictions", 1, event_id=uuid7(), cost_micro_usd=5)
         call(500)
     with tenancy.scope(globex.pk):
-        usage.record("predictions", 1, event_id=uuid4(), cost_micro_usd=7_000_000)
+        usage.record("predictions", 1, event_id=uuid7(), cost_micro_usd=7_000_000)
         for _ in range(3):
             call(500)
         failed_job()
@@ -137,7 +138,7 @@ def test_the_page_costs_the_same_queries_however_much_there_is(console: Client, 
             failed_job()
             waiting_job(f"queue{number}")
             call(500)
-            usage.record("predictions", 1, event_id=uuid4(), cost_micro_usd=5)
+            usage.record("predictions", 1, event_id=uuid7(), cost_micro_usd=5)
     assert queries_of(console) == few
 
 

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core import mail
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 from psycopg import sql
 from redis.asyncio import Redis as AsyncRedis
 
@@ -270,7 +271,7 @@ def test_rows_are_removed_and_counted_in_batches(due_acme: Any, monkeypatch: pyt
     monkeypatch.setattr(erasure, "BATCH_ROWS", 4)
     with tenancy.scope(due_acme.pk):
         UsageEvent.objects.bulk_create(
-            UsageEvent(meter="predictions", quantity=1, occurred_at="2026-01-01T00:00:00Z") for _ in range(10)
+            UsageEvent(meter="predictions", quantity=1, occurred_at=timezone.now()) for _ in range(10)
         )
     receipt = erasure.erase(due_acme.pk)
     assert receipt is not None

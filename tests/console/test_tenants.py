@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.core.ids import uuid7
 from apps.deployments.models import Deployment
 from apps.jobs.models import Job
 from apps.logs.models import CallRecord
@@ -100,9 +101,10 @@ def test_p3_each_number_of_the_list_is_that_of_the_rows_behind_it(
         failed_job(finished_at=timezone.now() - timedelta(hours=25))
         Delivery.objects.update(status="failed", finished_at=timezone.now())
         Deployment.objects.update(status="degraded")
-        usage.record("predictions", 40, event_id=uuid4(), cost_micro_usd=1_250_000)
-        usage.record("training_ms", 90_000, event_id=uuid4())
-        usage.record("predictions", 7, event_id=uuid4(), occurred_at=timezone.now() - timedelta(days=40))
+        usage.record("predictions", 40, event_id=uuid7(), cost_micro_usd=1_250_000)
+        usage.record("training_ms", 90_000, event_id=uuid7())
+        earlier = timezone.now() - timedelta(days=40)
+        usage.record("predictions", 7, event_id=uuid7(earlier), occurred_at=earlier)
     row = figures(console, "acme")
     assert (row.member_count, row.failed_call_count, row.failed_job_count) == (3, 2, 2)
     assert (row.failed_delivery_count, row.ready_count, row.failing_count) == (1, 0, 1)
@@ -131,8 +133,8 @@ def test_each_number_leads_to_the_rows_that_it_counts(
         call(500)
         call(503)
         failed_job()
-        usage.record("predictions", 1, event_id=uuid4(), cost_micro_usd=5)
-        usage.record("training_ms", 7, event_id=uuid4())
+        usage.record("predictions", 1, event_id=uuid7(), cost_micro_usd=5)
+        usage.record("training_ms", 7, event_id=uuid7())
         Delivery.objects.update(status="failed", finished_at=timezone.now())
     link = columns(console, "acme")[column].split('href="')[1].split('"')[0].replace("&amp;", "&")
     listed = console.get(link).context["cl"].result_list
@@ -205,8 +207,8 @@ def test_the_list_can_be_sorted_by_every_column(console: Client, acme: Any, glob
     with tenancy.scope(globex.pk):
         call(500)
         failed_job()
-        usage.record("predictions", 1, event_id=uuid4(), cost_micro_usd=5)
-        usage.record("training_ms", 1, event_id=uuid4())
+        usage.record("predictions", 1, event_id=uuid7(), cost_micro_usd=5)
+        usage.record("training_ms", 1, event_id=uuid7())
     upwards, downwards = shown(console, f"?o={order}"), shown(console, f"?o=-{order}")
     assert {row.slug for row in upwards} == {row.slug for row in downwards} == {"acme", "globex"}
 
@@ -218,8 +220,8 @@ def test_sorted_downwards_the_most_comes_first(console: Client, acme: Any, globe
     with tenancy.scope(globex.pk):
         call(500)
         failed_job()
-        usage.record("predictions", 1, event_id=uuid4(), cost_micro_usd=5)
-        usage.record("training_ms", 1, event_id=uuid4())
+        usage.record("predictions", 1, event_id=uuid7(), cost_micro_usd=5)
+        usage.record("training_ms", 1, event_id=uuid7())
     assert shown(console, f"?o=-{order}")[0].slug == first
 
 

@@ -5,42 +5,51 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import Count, Sum
+from django.db.models.functions import TruncDate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.core import tenancy
-from apps.core.ids import uuid7
+from apps.core.ids import derived_uuid7, uuid7
 from apps.core.postgres.aggregates import TimeStep
-from apps.usage.models import UsageEvent, UsageSum
+from apps.usage.models import DIMENSIONS, UsageDay, UsageEvent, UsageSum
 
 START = datetime(2025, 3, 30, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
 
 
-def added_up() -> set[tuple[Any, ...]]:
-    rows = UsageEvent.objects.order_by().values_list("meter", "model", "token", TimeStep(HALF_HOUR, "occurred_at"))
-    counted = rows.annotate(quantity=Sum("quantity"), cost=Sum("cost_micro_usd"), events=Count("id"))
-    return {(meter, model or "", token or "", *rest) for meter, model, token, *rest in counted}
+Rows = set[tuple[Any, ...]]
 
 
-def sums() -> set[tuple[Any, ...]]:
-    names = ("meter", "model", "token", "at", "quantity", "cost_micro_usd", "event_count")
-    return set(UsageSum.objects.values_list(*names))
+def added_up() -> tuple[Rows, Rows]:
+    """The ledger's rows by half hour and by day."""
+    rows = UsageEvent.objects.order_by()
+    by_half_hour = rows.values_list("meter", *DIMENSIONS, TimeStep(HALF_HOUR, "occurred_at"))
+    by_day = rows.values_list("meter", *DIMENSIONS, TruncDate("occurred_at", tzinfo=UTC))
+    counted = {"quantity": Sum("quantity"), "cost": Sum("cost_micro_usd"), "events": Count("id")}
+    return set(by_half_hour.annotate(**counted)), set(by_day.annotate(**counted))
 
 
-dimensions = st.fixed_dictionaries({}, optional={"model": st.sampled_from("ab"), "token": st.sampled_from("xy")})
+def sums() -> tuple[Rows, Rows]:
+    names, totals = ("meter", *DIMENSIONS), ("quantity", "cost_micro_usd", "event_count")
+    return (
+        set(UsageSum.objects.values_list(*names, "at", *totals)),
+        set(UsageDay.objects.values_list(*names, "day", *totals)),
+    )
+
+
+dimensions = st.fixed_dictionaries({}, optional={name: st.sampled_from(["a", "b", "c" * 200]) for name in DIMENSIONS})
 events = st.builds(
     dict,
-    id=st.integers(1, 12).map(lambda number: UUID(int=number)),
+    id=st.integers(1, 12).map(lambda number: derived_uuid7(START, str(number))),
     meter=st.sampled_from(["predictions", "tokens"]),
     quantity=st.integers(0, 2**40),
     cost_micro_usd=st.none() | st.integers(0, 2**40),
-    occurred_at=st.integers(0, 7200).map(lambda seconds: START + timedelta(seconds=seconds)),
+    occurred_at=st.integers(-7200, 7200).map(lambda seconds: START + timedelta(seconds=seconds)),
     dimensions=dimensions,
 )
 
@@ -64,7 +73,7 @@ def test_writers_at_the_same_time_lose_nothing_and_do_not_block_each_other(acme:
                 order = [*range(8)] if (number + turn) % 2 else [*range(8)][::-1]
                 UsageEvent.objects.bulk_create(
                     UsageEvent(
-                        id=uuid7(),
+                        id=uuid7(START),
                         meter="predictions",
                         quantity=1,
                         occurred_at=START + step * HALF_HOUR,
@@ -83,6 +92,6 @@ def test_writers_at_the_same_time_lose_nothing_and_do_not_block_each_other(acme:
 
 def test_another_organizations_use_is_in_no_sum(in_acme: Any, globex: Any) -> None:
     with tenancy.scope(globex.pk):
-        UsageEvent.objects.create(meter="predictions", quantity=5, occurred_at=START)
+        UsageEvent.objects.create(id=uuid7(START), meter="predictions", quantity=5, occurred_at=START)
         assert UsageSum.objects.get().quantity == 5
     assert not UsageSum.objects.exists()

@@ -138,11 +138,11 @@ def _erase_batch(receipt: ErasureReceipt, table: str) -> int:
     """Remove some rows and count them on the receipt, both or neither."""
     name = connection.ops.quote_name(table)
     # Locked, so that a run beside this one waits and takes the next ones, instead of finding none and going on.
-    some = f"SELECT ctid FROM {name} WHERE organization_id = %s LIMIT %s FOR UPDATE"  # noqa: S608 - our own tables
+    some = f"SELECT id FROM {name} WHERE organization_id = %s LIMIT %s FOR UPDATE"  # noqa: S608 - our own tables
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM {name} WHERE ctid = ANY(ARRAY({some}))",  # noqa: S608
-            [receipt.organization_id, BATCH_ROWS],
+            f"DELETE FROM {name} WHERE organization_id = %s AND id = ANY(ARRAY({some}))",  # noqa: S608
+            [receipt.organization_id, receipt.organization_id, BATCH_ROWS],
         )
         count = cursor.rowcount
     if count:
