@@ -15,12 +15,13 @@ import pytest
 from psycopg.rows import dict_row
 from pydantic_core import to_json
 
+from apps.core.ids import uuid7
 from tests.edge.plane import PATIENCE_S, PrivateValkey, wait_until
 
 
 def usage_event(organization_id: Any, **changes: Any) -> dict[str, Any]:
     return {
-        "id": str(uuid.uuid4()),
+        "id": str(uuid7()),
         "organization_id": str(organization_id),
         "meter": "predictions",
         "quantity": 1,

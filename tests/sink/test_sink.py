@@ -61,6 +61,11 @@ BAD: dict[str, Callable[[Any], Any]] = {
     "not an object": lambda organization: [1],
     "no id": lambda organization: usage_event(organization.pk, id=None),
     "id no UUID": lambda organization: usage_event(organization.pk, id="17"),
+    "id without time": lambda organization: usage_event(organization.pk, id=str(uuid.uuid4())),
+    "id of another time": lambda organization: usage_event(organization.pk, at="2025-01-01T00:00:00Z"),
+    "meter with blanks": lambda organization: usage_event(organization.pk, meter="a b"),
+    "beyond every amount": lambda organization: usage_event(organization.pk, cost_micro_usd=10**15 + 1),
+    "dimensions no object": lambda organization: usage_event(organization.pk, dimensions=[]),
     "negative": lambda organization: usage_event(organization.pk, quantity=-1),
     "fraction": lambda organization: usage_event(organization.pk, quantity=1.5),
     "too large": lambda organization: usage_event(organization.pk, quantity=2**63),
@@ -192,7 +197,7 @@ def test_rows_of_several_organizations_in_one_batch_each_pass_their_own_policy(
     sinks: Sinks, acme: Any, globex: Any
 ) -> None:
     destination = Destination(os.environ["DATABASE_URL"])
-    rows = [USAGE.row(json.dumps(usage_event(o.pk)).encode()) for o in (acme, globex, acme)]
+    rows = [USAGE.line(json.dumps(usage_event(o.pk)).encode()) for o in (acme, globex, acme)]
     destination.write(USAGE, rows)
     destination.write(USAGE, rows)
     destination.close()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from workers.sink.tables import TABLES, Row, Table
+from workers.sink.tables import TABLES, Line, Table
 
 CONNECT_TIMEOUT_S = 5
 
@@ -23,7 +23,7 @@ class Destination:
         self._url = database_url
         self._connection: psycopg.Connection | None = None
 
-    def write(self, table: Table, rows: Sequence[Row]) -> None:
+    def write(self, table: Table, lines: Sequence[Line]) -> None:
         """Commit all rows or none; rows that are there already stay as they are.
 
         Raises RowsRefused, and psycopg.Error for what may pass later.
@@ -31,11 +31,12 @@ class Destination:
         connection = self._connected()
         try:
             with connection.transaction(), connection.cursor() as cursor:
-                self._copy(cursor, table, rows)
-                for organization_id in sorted({row[1] for row in rows}):
-                    cursor.execute("SELECT set_config('app.tenant', %s, true)", [str(organization_id)])
+                self._copy(cursor, table, lines)
+                for organization_id in sorted({line.organization_id for line in lines}):
+                    cursor.execute("SELECT set_config('app.tenant', %s, true)", [organization_id])
                     cursor.execute(_statement(table), [organization_id])
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        # A limit of the program is met by a value that is too long for an index.
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
             raise RowsRefused(str(error).partition("\n")[0]) from error
 
     def close(self) -> None:
@@ -53,10 +54,9 @@ class Destination:
             self._connection = connection
         return self._connection
 
-    def _copy(self, cursor: psycopg.Cursor, table: Table, rows: Sequence[Row]) -> None:
+    def _copy(self, cursor: psycopg.Cursor, table: Table, lines: Sequence[Line]) -> None:
         with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(_incoming(table))) as copy:
-            for row in rows:
-                copy.write_row(row)
+            copy.write("".join([line.text for line in lines]))
 
 
 def _incoming(table: Table) -> sql.Identifier:

@@ -1,26 +1,29 @@
 """The sink's loop. What it has read stays pending in Redis until it is committed, so a kill at any point loses nothing;
-what it reads again is recognised by its id, so nothing counts twice. Any number of sinks may run."""
+what it reads again is recognised by its id, so nothing counts twice. Any number of sinks may run.
+
+While a batch is written the next one is read and checked."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import redis
 import structlog
 
+from apps.core import dead_letters
 from apps.core.heartbeats import Heartbeat
 from workers.sink.copying import Destination, RowsRefused
-from workers.sink.doorbell import Doorbell
-from workers.sink.tables import TABLES, MalformedEvent, Row, Table
+from workers.sink.doorbell import Bell, Doorbell
+from workers.sink.tables import TABLES, Line, MalformedEvent, Table
 
 GROUP = "sink"
-DEAD = "events:dead"
-MAX_DEAD = 100_000
-BATCH = 2000
+BATCH = 5000
 BLOCK_MS = 1000
 CLAIM_INTERVAL_S = 5.0
 ABANDONED_MS = 10_000
@@ -28,8 +31,31 @@ FORGOTTEN_MS = 3_600_000
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
 Entry = tuple[bytes, dict[bytes, bytes] | None]  # the entry's id in its stream, and its fields unless it was deleted
-Accepted = tuple[Entry, Row]
+Accepted = tuple[Entry, Line]
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read of one stream: the entries that may become rows, and those that never will, with the reason."""
+
+    table: Table
+    accepted: list[Accepted] = field(default_factory=list)
+    refused: list[tuple[Entry, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, table: Table, entries: Sequence[Entry]) -> Batch:
+        batch = cls(table)
+        for entry in entries:
+            try:
+                batch.accepted.append((entry, table.line((entry[1] or {}).get(b"e"))))
+            except MalformedEvent as error:
+                batch.refused.append((entry, str(error)))
+        return batch
+
+    @property
+    def bells(self) -> set[Bell]:
+        return {(line.organization_id, self.table.topic) for _, line in self.accepted}
 
 
 class Sink:
@@ -42,6 +68,8 @@ class Sink:
         self._stopping = threading.Event()
         self._next_claim = 0.0
         self._is_catching_up = True
+        self._writer = ThreadPoolExecutor(1, "sink-writer")
+        self._writing: Future[set[Bell]] | None = None
 
     def stop(self) -> None:
         self._stopping.set()
@@ -53,7 +81,7 @@ class Sink:
             try:
                 self._step()
                 pause_s = FIRST_PAUSE_S
-            except (redis.RedisError, psycopg.Error) as error:
+            except (redis.RedisError, psycopg.Error, dead_letters.Full) as error:
                 self._is_catching_up = True
                 if _is_missing_group(error):
                     self._create_groups()
@@ -61,17 +89,34 @@ class Sink:
                 log.warning("sink_waits", seconds=round(pause_s, 1), error=str(error))
                 self._stopping.wait(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        self._writer.shutdown()
         self._destination.close()
 
     def _step(self) -> None:
+        if self._is_catching_up:
+            self._finish_writing()  # what is not acknowledged yet would be read once more
+        batches = [Batch.of(table, entries) for table, entries in self._read("0" if self._is_catching_up else ">")]
+        self._is_catching_up = self._is_catching_up and any(one.accepted or one.refused for one in batches)
+        self._write_behind(batches)
         if time.monotonic() >= self._next_claim:
             self._take_over()
-        batches = self._read("0" if self._is_catching_up else ">")
-        for table, entries in batches:
-            self._store(table, entries)
-        self._is_catching_up = self._is_catching_up and any(entries for _, entries in batches)
         self._doorbell.ring(self._redis, time.monotonic())
         self._heartbeat.beat()
+
+    def _write_behind(self, batches: list[Batch]) -> None:
+        """Have them written while the next ones are read. Raises what the ones before met."""
+        self._finish_writing()
+        self._writing = self._writer.submit(self._store_all, batches)
+
+    def _finish_writing(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing:
+            self._doorbell.touch(writing.result())
+
+    def _store_all(self, batches: list[Batch]) -> set[Bell]:
+        for batch in batches:
+            self._store(batch)
+        return {bell for batch in batches for bell in batch.bells}
 
     def _read(self, position: str) -> list[tuple[Table, list[Entry]]]:
         """New entries from `>`, those that this sink has read and not finished from `0`."""
@@ -88,7 +133,7 @@ class Sink:
             found: Any = self._redis.xautoclaim(
                 table.stream, GROUP, self._consumer, min_idle_time=ABANDONED_MS, count=BATCH
             )
-            self._store(table, found[1])
+            self._write_behind([Batch.of(table, found[1])])
             self._forget_consumers(table)
             is_more |= len(found[1]) == BATCH
         self._next_claim = time.monotonic() + (0 if is_more else CLAIM_INTERVAL_S)
@@ -106,20 +151,16 @@ class Sink:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
 
-    def _store(self, table: Table, entries: Sequence[Entry]) -> None:
+    def _store(self, batch: Batch) -> None:
         """Commit the entries, then take them out of the stream; those that can never be committed go to the dead."""
-        accepted: list[Accepted] = []
-        for entry in entries:
-            try:
-                accepted.append((entry, table.row((entry[1] or {}).get(b"e"))))
-            except MalformedEvent as error:
-                self._bury(table, entry, str(error))
-        if accepted:
-            self._write(table, accepted)
+        for entry, reason in batch.refused:
+            self._bury(batch.table, entry, reason)
+        if batch.accepted:
+            self._write(batch.table, batch.accepted)
 
     def _write(self, table: Table, accepted: Sequence[Accepted]) -> None:
         try:
-            self._destination.write(table, [row for _, row in accepted])
+            self._destination.write(table, [line for _, line in accepted])
         except RowsRefused as error:
             if len(accepted) == 1:
                 self._bury(table, accepted[0][0], str(error))
@@ -137,22 +178,12 @@ class Sink:
             pipe.xack(table.stream, GROUP, *ids)
             pipe.xdel(table.stream, *ids)
             pipe.execute()
-        self._doorbell.touch({(str(row[1]), table.topic) for _, row in accepted})
 
     def _bury(self, table: Table, entry: Entry, reason: str) -> None:
         entry_id, fields = entry
         log.error("event_refused", stream=table.stream, id=entry_id.decode(), reason=reason)
-        dead: dict[Any, Any] = {
-            "stream": table.stream,
-            "id": entry_id,
-            "reason": reason,
-            "e": (fields or {}).get(b"e", b""),
-        }
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xadd(DEAD, dead, maxlen=MAX_DEAD, approximate=True)
-            pipe.xack(table.stream, GROUP, entry_id)
-            pipe.xdel(table.stream, entry_id)
-            pipe.execute()
+        event = (fields or {}).get(b"e", b"")
+        dead_letters.bury(self._redis, GROUP, table.stream, entry_id, event, reason)
 
 
 def _pairs(found: Any) -> list[tuple[bytes, list[Entry]]]:

@@ -1,32 +1,46 @@
-"""Where each stream's events go: which columns an event becomes, and how it is checked before."""
+"""Where each stream's events go: how an event is checked, and which line of PostgreSQL's COPY it becomes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, LiteralString
-from uuid import UUID
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, LiteralString, NamedTuple
 
-from psycopg.types.json import Jsonb
-from pydantic_core import from_json
+from pydantic_core import CoreConfig, SchemaValidator, ValidationError, core_schema, to_json
 
-Row = tuple[Any, ...]
-Convert = Callable[[Any], Any]
+Event = Mapping[str, Any]
+NULL = r"\N"
+SPECIAL = re.compile(r"[\\\t\n\r]")
+ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+DAY_MS = timedelta(days=1) // MILLISECOND
 
 
 class MalformedEvent(Exception):
     """An event that cannot become a row, and why."""
 
 
+class Line(NamedTuple):
+    """A row as COPY reads it."""
+
+    organization_id: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, its SQL type, the event's field it is made of, and the conversion that refuses what does not fit."""
+    """A column, its SQL type, the event's field it is made of, what that has to be, and how COPY is told of it."""
 
     name: str
     sql_type: str
     field: str
-    convert: Convert
+    schema: core_schema.CoreSchema
+    told: Callable[[Any], str] = str
+    told_none: str = NULL
 
 
 # Each takes the rows of one organization from `incoming`.
@@ -45,118 +59,127 @@ KEEP_LAST_USE: LiteralString = (
 )
 
 
+def _anything(event: Event) -> None:
+    """What the columns take one by one, the table takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One stream, its table and how it is written. The first two columns are a row's id and its organization."""
+    """One stream, its table and how it is written. `check` raises MalformedEvent for what no column sees by itself."""
 
     stream: str
     name: str
     topic: str
     columns: tuple[Column, ...]
     statement: LiteralString = INSERT_ONCE
+    check: Callable[[Event], None] = _anything
+    _validator: SchemaValidator = field(init=False, repr=False, compare=False)
 
-    def row(self, raw: bytes | None) -> Row:
+    def __post_init__(self) -> None:
+        fields = {
+            one.field: core_schema.typed_dict_field(one.schema, required=one.schema["type"] != "nullable")
+            for one in self.columns
+        }
+        validator = SchemaValidator(core_schema.typed_dict_schema(fields), CoreConfig(strict=True))
+        object.__setattr__(self, "_validator", validator)
+
+    def line(self, raw: bytes | None) -> Line:
         """The event as a row. Raises MalformedEvent."""
         if raw is None:
             raise MalformedEvent("there is no field `e`")
         try:
-            event = from_json(raw, allow_inf_nan=False)
-        except ValueError as error:
-            raise MalformedEvent(f"not JSON: {error}") from error
-        if not isinstance(event, dict):
-            raise MalformedEvent("not a JSON object")
-        return tuple(_converted(column, event) for column in self.columns)
+            event = self._validator.validate_json(raw)
+        except ValidationError as error:
+            raise MalformedEvent(_reason(error)) from error
+        self.check(event)
+        told = [_told(column, event.get(column.field)) for column in self.columns]
+        return Line(event["organization_id"], "\t".join(told) + "\n")
 
 
-def _converted(column: Column, event: Mapping[str, Any]) -> Any:
-    try:
-        return column.convert(event.get(column.field))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise MalformedEvent(f"field `{column.field}`: {error}") from error
+def _told(column: Column, value: Any) -> str:
+    return column.told_none if value is None else column.told(value)
 
 
-def _id(value: Any) -> UUID:
-    return UUID(value)
+def _reason(error: ValidationError) -> str:
+    """What is wrong, without what the event says."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"field `{place}`: {first['msg']}" if place else first["msg"]
 
 
-def _optional(convert: Convert) -> Convert:
-    return lambda value: None if value is None else convert(value)
+def _near_its_id(event: Event) -> None:
+    """The id tells the month that the event is kept in."""
+    made_ms = int(event["id"][:8] + event["id"][9:13], 16)
+    if abs((event["at"] - EPOCH) // MILLISECOND - made_ms) > DAY_MS:
+        raise MalformedEvent("field `id`: it is of another time than `at`, by more than a day")
 
 
-def _integer(lowest: int, highest: int) -> Convert:
-    def convert(value: Any) -> int:
-        if type(value) is not int or not lowest <= value <= highest:
-            raise ValueError(f"{value!r} is not a whole number from {lowest} to {highest}")
-        return value
-
-    return convert
+def _escaped(value: str) -> str:
+    return SPECIAL.sub(lambda found: ESCAPES[found[0]], value) if SPECIAL.search(value) else value
 
 
-def _text(max_chars: int) -> Convert:
-    def convert(value: Any) -> str:
-        # PostgreSQL text cannot hold NUL; callers choose paths and names.
-        return str(value or "").replace("\x00", "\N{REPLACEMENT CHARACTER}")[:max_chars]
-
-    return convert
+def _cut(value: str, max_chars: int) -> str:
+    # PostgreSQL's text cannot hold NUL; callers choose paths and names.
+    return _escaped(value.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:max_chars])
 
 
-def _meter(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 64 or not value.isprintable():
-        raise ValueError(f"{value!r} is not a meter")
-    return value
+def _object(value: Mapping[str, Any]) -> str:
+    return _escaped(to_json({name: item for name, item in value.items() if item is not None}).decode())
 
 
-def _time(value: Any) -> datetime:
-    time = datetime.fromisoformat(value)
-    if time.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone")
-    return time
+def _text(name: str, max_chars: int, field: str = "") -> Column:
+    """A column of text, empty if the event does not have it."""
+    schema = core_schema.nullable_schema(core_schema.str_schema())
+    return Column(name, "text", field or name, schema, partial(_cut, max_chars=max_chars), told_none="")
 
 
-def _object(value: Any) -> Jsonb:
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    return Jsonb({str(key): item for key, item in value.items() if item is not None})
-
-
-BIGINT = _integer(0, 2**63 - 1)
+OPTIONAL = core_schema.nullable_schema
+ID = core_schema.str_schema(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+ID_WITH_TIME = core_schema.str_schema(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+TIME = core_schema.datetime_schema(tz_constraint="aware")
+# A sum has all dimensions and the meter in its key, which fits into a page of its index.
+METER = core_schema.str_schema(pattern="^[A-Za-z0-9_.:-]{1,64}$")
+BIGINT = core_schema.int_schema(ge=0, le=2**63 - 1)
+# A sum takes thousands of the largest.
+AMOUNT = core_schema.int_schema(ge=0, le=10**15)
 
 USAGE = Table(
     "events:usage",
     "usage_usageevent",
     "usage",
     (
-        Column("id", "uuid", "id", _id),
-        Column("organization_id", "uuid", "organization_id", _id),
-        Column("meter", "text", "meter", _meter),
-        Column("quantity", "bigint", "quantity", BIGINT),
-        Column("cost_micro_usd", "bigint", "cost_micro_usd", _optional(BIGINT)),
-        Column("occurred_at", "timestamptz", "at", _time),
-        Column("dimensions", "jsonb", "dimensions", _object),
+        Column("id", "uuid", "id", ID_WITH_TIME),
+        Column("organization_id", "uuid", "organization_id", ID),
+        Column("meter", "text", "meter", METER),
+        Column("quantity", "bigint", "quantity", AMOUNT),
+        Column("cost_micro_usd", "bigint", "cost_micro_usd", OPTIONAL(AMOUNT)),
+        Column("occurred_at", "timestamptz", "at", TIME),
+        Column("dimensions", "jsonb", "dimensions", core_schema.dict_schema(core_schema.str_schema()), _object),
     ),
+    check=_near_its_id,
 )
 CALLS = Table(
     "events:calls",
     "logs_callrecord",
     "calls",
     (
-        Column("id", "uuid", "id", _id),
-        Column("organization_id", "uuid", "organization_id", _id),
-        Column("request_id", "text", "request_id", _text(64)),
-        Column("occurred_at", "timestamptz", "at", _time),
-        Column("method", "text", "method", _text(16)),
-        Column("path", "text", "path", _text(500)),
-        Column("route", "text", "route", _text(200)),
-        Column("status", "int", "status", _integer(100, 599)),
+        Column("id", "uuid", "id", ID),
+        Column("organization_id", "uuid", "organization_id", ID),
+        _text("request_id", 64),
+        Column("occurred_at", "timestamptz", "at", TIME),
+        _text("method", 16),
+        _text("path", 500),
+        _text("route", 200),
+        Column("status", "int", "status", core_schema.int_schema(ge=100, le=599)),
         Column("latency_us", "bigint", "latency_us", BIGINT),
         Column("request_bytes", "bigint", "request_bytes", BIGINT),
         Column("response_bytes", "bigint", "response_bytes", BIGINT),
-        Column("token_id", "uuid", "token", _optional(_id)),
-        Column("deployment_id", "uuid", "deployment", _optional(_id)),
-        Column("replica_id", "uuid", "replica", _optional(_id)),
-        Column("model", "text", "model", _text(200)),
-        Column("error_code", "text", "error_code", _text(64)),
-        Column("client", "text", "client", _text(64)),
+        Column("token_id", "uuid", "token", OPTIONAL(ID)),
+        Column("deployment_id", "uuid", "deployment", OPTIONAL(ID)),
+        Column("replica_id", "uuid", "replica", OPTIONAL(ID)),
+        _text("model", 200),
+        _text("error_code", 64),
+        _text("client", 64),
     ),
 )
 TOKENS = Table(
@@ -164,11 +187,11 @@ TOKENS = Table(
     "organizations_apitoken",
     "tokens",
     (
-        Column("id", "uuid", "token", _id),
-        Column("organization_id", "uuid", "organization_id", _id),
-        Column("last_used_at", "timestamptz", "at", _time),
-        Column("last_used_address", "text", "client", _text(45)),
-        Column("last_used_agent", "text", "agent", _text(200)),
+        Column("id", "uuid", "token", ID),
+        Column("organization_id", "uuid", "organization_id", ID),
+        Column("last_used_at", "timestamptz", "at", TIME),
+        _text("last_used_address", 45, "client"),
+        _text("last_used_agent", 200, "agent"),
     ),
     KEEP_LAST_USE,
 )
