@@ -127,6 +127,7 @@ class Tenant:
     version: int = 0
     tokens: dict[str, Any] = field(default_factory=dict)
     deployments: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
 
     def token(self, *scopes: str, expires_at: float | None = None, networks: Sequence[str] = ()) -> tokens.Token:
         token = tokens.generate(uuid.UUID(self.id), uuid.uuid4())
@@ -160,7 +161,7 @@ class Tenant:
 
     def publish(self, version: int | None = None) -> None:
         self.version = version or self.version + 1
-        sections = {"tokens": self.tokens, "deployments": self.deployments}
+        sections = {"tokens": self.tokens, "deployments": self.deployments, "limits": self.limits}
         snapshot = {"version": self.version, "organization_id": self.id, "sections": sections}
         with self.valkey.client.pipeline(transaction=True) as pipe:
             pipe.set(f"snapshot:{self.id}", json.dumps(snapshot))
@@ -192,8 +193,9 @@ class Plane:
         self.servers: list[Server] = []
         self.replicas: list[Replica] = []
 
-    def start_edge(self) -> Server:
-        self.edge = Server(self.folder, "workers.edge", REDIS_URL=self.valkey.url, STATE_DIR=str(self.folder))
+    def start_edge(self, **environment: str) -> Server:
+        places = {"REDIS_URL": self.valkey.url, "STATE_DIR": str(self.folder)}
+        self.edge = Server(self.folder, "workers.edge", **{**places, **environment})
         self.servers.append(self.edge)
         return self.edge
 
