@@ -19,14 +19,14 @@ SHA = hashlib.sha1(TEXT.encode(), usedforsecurity=False).hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The arguments of one EVALSHA."""
+    """One call of the script."""
 
     keys: Sequence[str]
     argument: bytes
 
     @property
-    def arguments(self) -> tuple[str | int | bytes, ...]:
-        return (SHA, len(self.keys), *self.keys, self.argument)
+    def words(self) -> tuple[str | int | bytes, ...]:
+        return ("EVALSHA", SHA, len(self.keys), *self.keys, self.argument)
 
 
 def decide(rules: Sequence[Rule], id: str, now_ms: int, action: str = "decide") -> Command:

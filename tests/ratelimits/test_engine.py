@@ -119,10 +119,12 @@ def test_what_was_expected_is_settled_by_what_was_used(limiter: Limiter) -> None
 
 def test_a_call_that_was_not_made_gives_back_all_it_took(limiter: Limiter) -> None:
     rules = [rule(form, key=f"limits:{{acme}}:{form}", limit=10, window_ms=LONG_MS) for form in Algorithm]
-    limiter.release(limiter.decide(rules), was_made=False)
-    assert [verdict.remaining for verdict in limiter.peek(rules)][1:] == [10, 10]
     limiter.release(limiter.decide(rules))
     assert [verdict.remaining for verdict in limiter.peek(rules)] == [9, 9, 10]
+    limiter.forget(rules)
+    limiter.release(limiter.decide(rules), was_made=False)
+    assert [verdict.remaining for verdict in limiter.peek(rules)][1:] == [10, 10]
+    assert limiter.peek(rules)[0].reset_after_ms <= 1
 
 
 def test_a_raised_limit_counts_at_once(limiter: Limiter) -> None:
@@ -232,18 +234,31 @@ def test_the_memory_of_the_local_limiter_is_bounded() -> None:
     assert local.key_count == 10_000
 
 
-@pytest.mark.parametrize(("algorithm", "most_bytes"), [(Algorithm.GCRA, 200), (Algorithm.WINDOW, 1_400)])
+@pytest.mark.parametrize(("algorithm", "most_bytes"), [(Algorithm.GCRA, 128), (Algorithm.WINDOW, 1_300)])
 def test_the_memory_of_a_key_is_bounded_whatever_its_traffic(
     valkey: PrivateValkey, algorithm: Algorithm, most_bytes: int
 ) -> None:
+    """Dense calls of large quantities, so that there are as many cells as there can be, with the longest numbers."""
     now_ms = [1_800_000_000_000]
     limiter = Limiter(valkey.client, clock=lambda: now_ms[0])
-    call = rule(algorithm, limit=10**12, burst=10**12, window_ms=60_000, cost=10**6 + 1)
-    for _ in range(200):
-        now_ms[0] += 7
-        limiter.decide_each([[call]] * 5)
-        now_ms[0] += 600
-    assert 0 < valkey.client.memory_usage(key_of(call)) <= most_bytes
+    call = rule(algorithm, limit=10**12, burst=10**12, window_ms=60_000, cost=10**9)
+    for _ in range(1_000):
+        now_ms[0] += 101
+        assert limiter.decide([call]).is_allowed
+        assert valkey.client.memory_usage(key_of(call)) <= most_bytes
+    if algorithm is Algorithm.WINDOW:
+        assert valkey.client.memory_usage(key_of(call)) > most_bytes / 2
+
+
+@pytest.mark.slow
+def test_a_million_calls_leave_a_key_as_small_as_a_few(valkey: PrivateValkey) -> None:
+    limiter = Limiter(valkey.client)
+    level = rule(key="limits:{acme}:p", limit=2_000_000, burst=2_000_000, window_ms=LONG_MS)
+    cells = rule(Algorithm.WINDOW, key="limits:{acme}:q", limit=10**12, window_ms=5_000)
+    for _ in range(100):
+        assert all(decision.is_allowed for decision in limiter.decide_each([[level, cells]] * 10_000))
+    assert valkey.client.memory_usage(key_of(level)) <= 128
+    assert valkey.client.memory_usage(key_of(cells)) <= 1_300
 
 
 def test_leases_take_memory_for_their_limit_and_no_more(valkey: PrivateValkey) -> None:
@@ -251,4 +266,12 @@ def test_leases_take_memory_for_their_limit_and_no_more(valkey: PrivateValkey) -
     call = rule(Algorithm.LEASES, limit=1_000, window_ms=LONG_MS)
     decisions = limiter.decide_each([[call]] * 1_500)
     assert sum(decision.is_allowed for decision in decisions) == 1_000
-    assert valkey.client.memory_usage(key_of(call), samples=0) <= 1_000 * 160
+    assert valkey.client.memory_usage(key_of(call), samples=0) <= 1_000 * 130
+
+
+def test_a_key_that_is_forgotten_begins_anew(limiter: Limiter) -> None:
+    rules = [rule(form, key=f"limits:{{acme}}:{form}", limit=1, burst=1, window_ms=LONG_MS) for form in Algorithm]
+    assert limiter.decide(rules).is_allowed
+    assert not limiter.decide(rules).is_allowed
+    limiter.forget(rules)
+    assert limiter.decide(rules).is_allowed
