@@ -28,12 +28,18 @@ QUEUE_LIMIT = 50_000
 FLUSH_INTERVAL_S = 0.01
 AWAY_INTERVAL_S = 0.5
 ADOPT_INTERVAL_S = 10.0
+# So many entries of a stream wait for the sink at most before calls are refused. At half of it operators are told.
+MOST_ENTRIES = int(os.environ.get("STREAM_MOST_ENTRIES", "1000000"))
 
-# One command appends a whole batch: a tenth of the client's work for as many XADDs in a pipeline.
+# One command appends a whole batch, a tenth of the client's work for as many XADDs in a pipeline, and answers how many
+# entries each stream has then.
 _APPEND = """
 for i = 1, #ARGV, 2 do
     redis.call('XADD', KEYS[tonumber(ARGV[i])], '*', 'e', ARGV[i + 1])
 end
+local lengths = {}
+for i, key in ipairs(KEYS) do lengths[i] = redis.call('XLEN', key) end
+return lengths
 """
 
 Entry = tuple[str, bytes]  # a stream and an event as JSON
@@ -55,8 +61,10 @@ class Writer:
     is lost only when the process is killed in the few milliseconds before its batch is sent.
     """
 
-    def __init__(self, redis: Redis, spool_dir: Path, name: str) -> None:
+    def __init__(self, redis: Redis, spool_dir: Path, name: str, most_entries: int = MOST_ENTRIES) -> None:
         self._redis = redis
+        self._most_entries = most_entries
+        self._lengths: dict[str, int] = {}
         self._spool = Spool(spool_dir, name)
         self._unmade: deque[tuple[str, Callable[[], dict[str, Any]]]] = deque()
         self._queue: deque[Entry] = deque()
@@ -86,9 +94,13 @@ class Writer:
         return len(self._queue) + len(self._unmade)
 
     def require_room(self) -> None:
-        """Raise EventsNotStored while neither Redis nor the disk takes what is queued already."""
-        if self.waiting_count >= QUEUE_LIMIT or self._task is None or self._task.done():
+        """Raise EventsNotStored while neither Redis nor the disk takes what is queued already, or a stream is full."""
+        if self.waiting_count >= QUEUE_LIMIT or self._task is None or self._task.done() or self._full:
             raise EventsNotStored()
+
+    @property
+    def _full(self) -> list[str]:
+        return [stream for stream, length in self._lengths.items() if length >= self._most_entries]
 
     async def _run(self) -> None:
         next_adoption = 0.0
@@ -120,6 +132,7 @@ class Writer:
                 batch = list(islice(self._queue, BATCH))
                 await self._send(batch)
                 self._forget(len(batch))
+            await self._look_again()
             self._is_away = False
         except (RedisError, OSError) as error:
             log.warning("redis_away", error=str(error))
@@ -135,7 +148,23 @@ class Writer:
     async def _send(self, entries: list[Entry]) -> None:
         numbers = {stream: number for number, stream in enumerate({stream for stream, _ in entries}, start=1)}
         pairs = chain.from_iterable((numbers[stream], event) for stream, event in entries)
-        await self._redis.execute_command("EVAL", _APPEND, len(numbers), *numbers, *pairs)
+        lengths = await self._redis.execute_command("EVAL", _APPEND, len(numbers), *numbers, *pairs)
+        self._note(dict(zip(numbers, lengths, strict=True)))
+
+    async def _look_again(self) -> None:
+        """Whether there is room again: while calls are refused nothing is appended that would tell."""
+        if full := self._full:
+            lengths = await self._redis.execute_command("EVAL", _APPEND, len(full), *full)
+            self._note(dict(zip(full, lengths, strict=True)))
+
+    def _note(self, lengths: dict[str, int]) -> None:
+        for stream, length in lengths.items():
+            before, half = self._lengths.get(stream, 0), self._most_entries // 2
+            if before < half <= length:
+                log.warning("stream_half_full", stream=stream, entries=length, most=self._most_entries)
+            if before < self._most_entries <= length:
+                log.error("stream_full", stream=stream, entries=length, most=self._most_entries)
+        self._lengths |= lengths
 
     async def _spool_queue(self) -> None:
         batch = list(self._queue)

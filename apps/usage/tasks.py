@@ -30,3 +30,19 @@ def tell_of_quotas() -> None:
     for organization in Organization.objects.iterator():
         with tenancy.scope(organization.pk):
             notices.tell(organization)
+
+
+@shared_task(name="usage.make_partitions")
+def make_partitions() -> None:
+    """Partitions for the next months, and for those of which the default one took events."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT usage_make_partitions()")
+
+
+@shared_task(name="usage.check_ledger")
+def check_ledger() -> None:
+    from apps.usage import checking
+
+    checking.check_all()

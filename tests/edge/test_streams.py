@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -33,9 +34,9 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def writing(valkey: PrivateValkey, folder: Path) -> AsyncIterator[Writer]:
+async def writing(valkey: PrivateValkey, folder: Path, **bounds: int) -> AsyncIterator[Writer]:
     redis = Redis.from_url(valkey.url, socket_timeout=2, retry=Retry(NoBackoff(), 0))
-    writer = Writer(redis, folder, "test")
+    writer = Writer(redis, folder, "test", **bounds)
     writer.start()
     try:
         yield writer
@@ -169,3 +170,32 @@ async def eventually(is_true: Any, what: str) -> None:
     """`wait_until`, beside the event loop instead of in it."""
 
     await asyncio.to_thread(wait_until, is_true, what)
+
+
+def is_refused(writer: Writer) -> bool:
+    try:
+        writer.require_room()
+    except EventsNotStored:
+        return True
+    return False
+
+
+async def test_a_full_stream_refuses_calls_until_there_is_room_and_drops_nothing(
+    valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    """P8"""
+    with structlog.testing.capture_logs() as logged:
+        async with writing(valkey, tmp_path / "spool", most_entries=10) as writer:
+            append(writer, *range(5))
+            await eventually(lambda: len(numbers(valkey)) == 5, "half of them")
+            await eventually(lambda: any(line["event"] == "stream_half_full" for line in logged), "the alarm")
+            writer.require_room()
+            append(writer, *range(5, 12))
+            await eventually(lambda: is_refused(writer), "a refusal")
+            assert numbers(valkey) == list(range(12)), "what had begun already is kept"
+            valkey.client.xtrim(STREAM, maxlen=9, approximate=False)
+            await eventually(lambda: not is_refused(writer), "room again")
+    assert [line["event"] for line in logged if line["event"].startswith("stream_")] == [
+        "stream_half_full",
+        "stream_full",
+    ]
