@@ -30,6 +30,7 @@ class Part:
 class Bar:
     """Where one step stands, its parts from the bottom up, and the page of what it is made of."""
 
+    label: str
     left: float
     width: float
     slot_left: float
@@ -52,6 +53,10 @@ class StackedChart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     is_empty: bool
+
+    @property
+    def has_links(self) -> bool:
+        return any(bar.href for bar in self.bars)
 
 
 def stacked_chart(
@@ -85,14 +90,16 @@ def stacked_chart(
     step = span / (len(times) - 1) if len(times) > 1 else timedelta(days=1)
     links = hrefs or [""] * len(times)
     columns = [one for _, one in shown]
+    rows = time_rows(times, columns, text)
     return StackedChart(
         label=label,
         height=height,
         bottom=bottom,
         columns=("Time", *(one.name for one in columns)),
-        rows=tuple(time_rows(times, columns, text)),
+        rows=tuple(rows),
         bars=tuple(
             Bar(
+                rows[at].label,
                 round(at * slot + slot * (1 - SHARE) / 2, 3),
                 round(slot * SHARE, 3),
                 round(at * slot, 3),

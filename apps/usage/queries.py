@@ -64,7 +64,18 @@ class MeterUsage(Use):
         return self.meter.text(self.quantity)
 
     @property
+    def note(self) -> str:
+        return "what came and went" if self.meter.is_stock else ""
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether any of it has the dimension."""
+        return any(part.value for part in self.parts)
+
+    @property
     def shown_parts(self) -> list[ShownPart]:
+        if not self.is_divided:
+            return []
         rest = [self._shown(self.rest, None)] if self.rest else []
         return [*(self._shown(part, part.value) for part in self.parts), *rest]
 
@@ -77,7 +88,7 @@ class MeterUsage(Use):
     ) -> stacked_charts.StackedChart:
         """What was used in each of `steps`, on an axis of `zone`."""
         local = [at.astimezone(zone) for at in steps]
-        series = [part.series(steps) for part in self.parts] or [self.series(steps)]
+        series = [part.series(steps) for part in self.parts] if self.is_divided else [self.series(steps)]
         rest = self.rest.series(steps) if self.rest else None
         return stacked_charts.stacked_chart(self.label, local, series, rest=rest, text=self.meter.text, hrefs=hrefs)
 
