@@ -70,6 +70,11 @@ UNFOLD = {
                         "icon": "toggle_on",
                         "link": reverse_lazy("admin:organizations_featureflag_changelist"),
                     },
+                    {
+                        "title": "Guards",
+                        "icon": "shield",
+                        "link": reverse_lazy("admin:ratelimits_guard_changelist"),
+                    },
                     {"title": "Status", "icon": "monitor_heart", "link": reverse_lazy("status:status")},
                 ],
             },
@@ -93,6 +98,16 @@ UNFOLD = {
                         "title": "Call records",
                         "icon": "call_made",
                         "link": reverse_lazy("admin:logs_callrecord_changelist"),
+                    },
+                    {
+                        "title": "Limits",
+                        "icon": "traffic",
+                        "link": reverse_lazy("admin:ratelimits_policy_changelist"),
+                    },
+                    {
+                        "title": "Overrides of plan limits",
+                        "icon": "tune",
+                        "link": reverse_lazy("admin:ratelimits_planlimitoverride_changelist"),
                     },
                     {
                         "title": "Usage events",

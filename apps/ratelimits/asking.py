@@ -22,8 +22,14 @@ def limiter() -> Limiter:
 
 
 @cache
+def reader() -> redis.Redis:
+    """For what was seen, which nobody waits for."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+
+
+@cache
 def recorder() -> Recorder:
-    return Recorder(redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1))
+    return Recorder(reader())
 
 
 def decide(organization_id: str, matched: Matched) -> Decision:
