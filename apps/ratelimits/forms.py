@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from apps.core.forms import EditForm
+from apps.organizations.plans import LIMIT_CHOICES
 from apps.ratelimits import wording
 from apps.ratelimits.enums import LISTED, Algorithm, Away, EntryKind, Plane, Quantity, Subject
 from apps.ratelimits.matching import LONGEST_HEADER
@@ -133,3 +134,12 @@ class EntryForm(forms.Form):
         day = given.pop("last_day", None)
         given["ends_at"] = datetime.combine(day + timedelta(days=1), time(), self._zone) if day else None
         return given
+
+
+class OverrideForm(forms.Form):
+    """What the console asks for before it overrides a plan's limit."""
+
+    plan_limit = forms.ChoiceField(label="Limit", choices=LIMIT_CHOICES)
+    limit = forms.IntegerField(label="Instead of the plan's number", min_value=1)
+    last_day = forms.DateField(label="Last day, in UTC", widget=forms.DateInput(attrs={"type": "date"}))
+    reason = forms.CharField(max_length=200, label="Reason, which the organization's people read")

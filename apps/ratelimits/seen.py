@@ -230,13 +230,20 @@ class Recorder:
 
 def limited_now(client: redis.Redis, organization_id: Any) -> list[Limited]:
     """Who was refused within the last minute, those refused most first."""
+    return limited_anywhere(client, [organization_id]).get(organization_id, [])
+
+
+def limited_anywhere(client: redis.Redis, organization_ids: Sequence[Any]) -> dict[Any, list[Limited]]:
+    """The same of several organizations in two round trips, without those where nobody was refused."""
     since_ms = (time.time() - NOW_S) * 1000
-    found: Any = client.zrangebyscore(_refused(organization_id), since_ms, "+inf", withscores=True)
-    if not found:
-        return []
-    counts: Any = client.hmget(_refusals(organization_id), [who for who, _ in found])
-    limited = [_limited(who, at_ms, count) for (who, at_ms), count in zip(found, counts, strict=True)]
-    return sorted(limited, key=lambda one: one.refused, reverse=True)
+    with client.pipeline(transaction=False) as pipe:
+        for organization_id in organization_ids:
+            pipe.zrangebyscore(_refused(organization_id), since_ms, "+inf", withscores=True)
+        found = {one: who for one, who in zip(organization_ids, pipe.execute(), strict=True) if who}
+        for organization_id, refused in found.items():
+            pipe.hmget(_refusals(organization_id), [who for who, _ in refused])
+        counts = pipe.execute()
+    return {one: _most_first(refused, counted) for (one, refused), counted in zip(found.items(), counts, strict=True)}
 
 
 def over_time(client: redis.Redis, organization_id: Any, policy: str, since: datetime) -> list[Minute]:
@@ -282,6 +289,11 @@ def _minute(hour: int, number: int, fields: dict[bytes, bytes]) -> Minute:
     passed, refused, would, least = (int(fields.get(b"%d%c" % (number, what), 0)) for what in b"prsh")
     at = datetime.fromtimestamp(hour * 3600 + number * 60, UTC)
     return Minute(at, Counts(passed, refused, would, least / FULL))
+
+
+def _most_first(refused: Sequence[tuple[bytes, float]], counts: Sequence[bytes | None]) -> list[Limited]:
+    limited = [_limited(who, at_ms, count) for (who, at_ms), count in zip(refused, counts, strict=True)]
+    return sorted(limited, key=lambda one: one.refused, reverse=True)
 
 
 def _limited(who: bytes, at_ms: float, count: bytes | None) -> Limited:

@@ -15,6 +15,7 @@ from unfold.decorators import display
 
 from apps.console.tenants import figures, links, overview
 from apps.console.tenants.filters import QuestionFilter
+from apps.core.actors import Actor
 from apps.core.formatting import (
     ABSENT,
     format_bytes,
@@ -26,6 +27,8 @@ from apps.core.templatetags.console import ago
 from apps.organizations.admin import OrganizationAdmin
 from apps.organizations.flags.lookup import decisions
 from apps.organizations.models import Organization
+from apps.ratelimits import services as limits
+from apps.ratelimits.forms import OverrideForm
 from apps.usage import meters
 
 STATE_COLORS = {"active": "success", "suspended": "danger", "closed": "warning"}
@@ -49,6 +52,7 @@ class TenantAdmin(OrganizationAdmin):
     ]
     list_filter = [QuestionFilter, "plan", "requires_second_factor"]
     list_before_template = "admin/tenants/legend.html"
+    actions = [*OrganizationAdmin.actions, "override_limit"]
     change_form_outer_before_template = "admin/tenants/organization.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -81,6 +85,19 @@ class TenantAdmin(OrganizationAdmin):
             ("Compute, 30 days", self.compute(organization)),
             ("Stored, 30 days", self.stored(organization)),
         ]
+
+    @admin.action(description="Override a limit of the plan")
+    def override_limit(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Asks which, how much, until when, and why, which the organization's people read."""
+        form = OverrideForm(request.POST if "plan_limit" in request.POST else None)
+        if not form.is_valid():
+            return self.ask(request, "admin/override_limit.html", "Override a limit?", chosen=rows, form=form)
+
+        def override(organization: Organization, by: Actor) -> None:
+            limits.override_plan_limit(**form.cleaned_data, by=by)
+
+        self.each(request, rows, override)
+        return None
 
     @display(description="State", ordering="suspended_at", label=STATE_COLORS)
     def state(self, row: Any) -> tuple[str, str]:
