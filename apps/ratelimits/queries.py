@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
 import redis
-from django.conf import settings
 from django.utils import timezone
 
 from apps.core import charts
@@ -20,7 +18,7 @@ from apps.core.tenancy import current_tenant_id
 from apps.core.time_ranges import DAY, HOUR, TimeRange
 from apps.organizations.models import Membership, Organization
 from apps.organizations.plans import LIMITS, PLANS
-from apps.ratelimits import seen, wording
+from apps.ratelimits import asking, seen, wording
 from apps.ratelimits.enums import Subject
 from apps.ratelimits.models import PlanLimitOverride, Policy
 from apps.ratelimits.seen import Counts
@@ -245,11 +243,6 @@ def _is_uuid(text: str) -> bool:
 
 def _read(reading: Callable[[redis.Redis], Result]) -> Result | None:
     try:
-        return reading(_client())
+        return reading(asking.reader())
     except redis.RedisError:
         return None
-
-
-@cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.ids import uuid7
-from apps.ratelimits import queries, seen, services
+from apps.ratelimits import asking, queries, seen, services
 from apps.ratelimits.models import Entry, Policy
 from apps.ratelimits.rules import Algorithm, Decision, Rule, Verdict
 
@@ -43,7 +43,7 @@ def saw(organization_id: Any, policy: Policy | queries.PlanPolicy, subject: str,
     verdict = Verdict(not refused, max(remaining, 0), 1000 if refused else 0, 1000)
     now_ms = int(timezone.now().timestamp() * 1000)
     refusals = [0] if refused and not policy.is_shadow else []
-    recorder = seen.Recorder(queries._client())
+    recorder = seen.Recorder(asking.reader())
     recorder.add(str(organization_id), Decision(str(uuid7()), now_ms, [rule], [verdict], refusals=refusals), [subject])
     recorder.flush()
     recorder.close()
