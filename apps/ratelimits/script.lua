@@ -124,17 +124,9 @@ function gcra.keep(key, level, rule)
     write(key, level, gcra.reset(level, rule))
 end
 
--- Cells: at, quantity, at, quantity, ..., oldest first.
+-- Cells: at, quantity, at, quantity, ..., oldest first; beside them their total.
 
 local window = {}
-
-local function total(cells)
-    local sum = 0
-    for i = 2, #cells, 2 do
-        sum = sum + cells[i]
-    end
-    return sum
-end
 
 local function add(cells, at, quantity)
     local count = #cells
@@ -145,69 +137,78 @@ local function add(cells, at, quantity)
     end
 end
 
-function window.look(key, rule)
-    local cells, kept = read(key) or {}, {}
+local function within(cells, rule)
+    if #cells == 0 or (cells[1] + rule.window > now and cells[#cells - 1] <= now) then
+        return cells
+    end
+    local kept = {}
     for i = 1, #cells, 2 do
         if cells[i] + rule.window > now then
             add(kept, math.min(cells[i], now), cells[i + 1])
         end
     end
-    return kept, #cells > 0 and cells[#cells - 1] > now
+    return kept
 end
 
-function window.wait(cells, rule)
+function window.look(key, rule)
+    local stored, total = read(key) or {}, 0
+    local cells = within(stored, rule)
+    for i = 2, #cells, 2 do
+        total = total + cells[i]
+    end
+    return { cells = cells, total = total }, #stored > 0 and stored[#stored - 1] > now
+end
+
+function window.wait(state, rule)
     if rule.cost > rule.limit then
         return -1
     end
-    local excess, wait = total(cells) + rule.cost - rule.limit, 0
-    for i = 1, #cells, 2 do
-        if excess <= 0 then
-            break
-        end
-        excess, wait = excess - cells[i + 1], cells[i] + rule.window - now
+    local cells, excess, wait, i = state.cells, state.total + rule.cost - rule.limit, 0, 1
+    while excess > 0 do
+        excess, wait, i = excess - cells[i + 1], cells[i] + rule.window - now, i + 2
     end
     return math.min(LONGEST_MS, wait)
 end
 
-function window.remaining(cells, rule)
-    return math.max(0, rule.limit - total(cells))
+function window.remaining(state, rule)
+    return math.max(0, rule.limit - state.total)
 end
 
-function window.reset(cells, rule)
+function window.reset(state, rule)
+    local cells = state.cells
     return #cells > 0 and math.min(LONGEST_MS, cells[#cells - 1] + rule.window - now) or 0
 end
 
-local function make_coarser(cells, rule)
-    local cell, count, last = math.ceil(rule.window / CELLS), 0, nil
+local function coarser(cells, rule)
+    local cell, made, count, last = math.ceil(rule.window / CELLS), {}, 0, nil
     for i = 1, #cells, 2 do
-        local at, quantity, number = cells[i], cells[i + 1], math.floor(cells[i] / cell)
+        local number = math.floor(cells[i] / cell)
         if number == last then
-            cells[count - 1], cells[count] = at, cells[count] + quantity
+            made[count - 1], made[count] = cells[i], made[count] + cells[i + 1]
         else
-            cells[count + 1], cells[count + 2] = at, quantity
+            made[count + 1], made[count + 2] = cells[i], cells[i + 1]
             count, last = count + 2, number
         end
     end
-    for i = #cells, count + 1, -1 do
-        cells[i] = nil
-    end
+    return made
 end
 
-function window.take(cells, rule, quantity)
-    quantity = math.min(quantity, MOST_UNITS - total(cells))
+function window.take(state, rule, quantity)
+    quantity = math.min(quantity, MOST_UNITS - state.total)
     if quantity > 0 then
-        add(cells, now, quantity)
-        if #cells > 2 * CELLS then
-            make_coarser(cells, rule)
+        add(state.cells, now, quantity)
+        state.total = state.total + quantity
+        if #state.cells > 2 * CELLS then
+            state.cells = coarser(state.cells, rule)
         end
     end
 end
 
-function window.give_back(cells, rule, quantity, taken_at)
+function window.give_back(state, rule, quantity, taken_at)
+    local cells, i = state.cells, 1
     if #cells == 0 or taken_at + rule.window <= now then
         return
     end
-    local i = 1
     while i < #cells - 1 and cells[i] < taken_at do
         i = i + 2
     end
@@ -219,8 +220,8 @@ function window.give_back(cells, rule, quantity, taken_at)
     end
 end
 
-function window.keep(key, cells, rule)
-    write(key, cells, window.reset(cells, rule))
+function window.keep(key, state, rule)
+    write(key, state.cells, window.reset(state, rule))
 end
 
 -- Leases are a sorted set of ids by their end, so they are their own state.
