@@ -23,7 +23,7 @@ from workers.sink.doorbell import Bell, Doorbell
 from workers.sink.tables import TABLES, Line, MalformedEvent, Table
 
 GROUP = "sink"
-BATCH = 5000
+BATCH = 10_000
 BLOCK_MS = 1000
 CLAIM_INTERVAL_S = 5.0
 ABANDONED_MS = 10_000
