@@ -9,7 +9,9 @@ import redis
 from django.conf import settings
 
 from apps.ratelimits.engine import Limiter
+from apps.ratelimits.enums import Plane
 from apps.ratelimits.matching import Matched
+from apps.ratelimits.peers import Peers
 from apps.ratelimits.rules import Decision
 from apps.ratelimits.seen import Recorder
 
@@ -29,7 +31,7 @@ def reader() -> redis.Redis:
 
 @cache
 def recorder() -> Recorder:
-    return Recorder(reader())
+    return Recorder(reader(), Peers(Plane.API, limiter().local))
 
 
 def decide(organization_id: str, matched: Matched) -> Decision:

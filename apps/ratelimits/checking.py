@@ -149,6 +149,6 @@ def _decision(organization_id: str, reservation: str) -> tuple[Decision, list[st
     return decision, quantities
 
 
-def _rule(key: str, policy: str, algorithm: str, *numbers: Any) -> Rule:
-    *rest, away = numbers
-    return Rule(key, policy, Algorithm(algorithm), *rest, away=Away(away))
+def _rule(key: str, policy: str, algorithm: str, *rest: Any) -> Rule:
+    *numbers, away = rest
+    return Rule(key, policy, Algorithm(algorithm), *numbers, Away(away))

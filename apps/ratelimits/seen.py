@@ -19,6 +19,7 @@ import redis
 import structlog
 
 from apps.core import live_channel
+from apps.ratelimits.peers import Peers
 from apps.ratelimits.rules import Decision, Rule
 
 TOPIC = "limits"
@@ -131,8 +132,8 @@ class Sums:
 class Recorder:
     """Adds up decisions, from any thread, and writes them by one of its own."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._redis = client
+    def __init__(self, client: redis.Redis, peers: Peers | None = None) -> None:
+        self._redis, self._peers = client, peers
         self._lock = threading.Lock()
         self._sums: dict[str, Sums] = {}
         self._room = MOST_COUNTS
@@ -145,8 +146,7 @@ class Recorder:
             return
         minute = decision.at_ms // MINUTE_MS
         with self._lock:
-            if self._writing is None:
-                self._start()
+            self._start()
             sums = self._sums.get(organization_id)
             if sums is None:
                 sums = self._sums[organization_id] = Sums()
@@ -175,14 +175,27 @@ class Recorder:
         if self._writing:
             self._writing.join()
 
+    def start(self) -> None:
+        """Begin before the first decision, so that the peers are known by then."""
+        with self._lock:
+            self._start()
+
     def _start(self) -> None:
-        self._writing = threading.Thread(target=self._run, name="limits-seen", daemon=True)
-        self._writing.start()
+        if self._writing is None:
+            self._writing = threading.Thread(target=self._run, name="limits-seen", daemon=True)
+            self._writing.start()
 
     def _run(self) -> None:
+        self._tell_peers()
         while not self._closing.wait(WRITTEN_EVERY_S):
             self.flush()
+            self._tell_peers()
         self.flush()
+
+    def _tell_peers(self) -> None:
+        if self._peers:
+            with suppress(redis.RedisError):  # as many as there were
+                self._peers.tell(self._redis)
 
     def _count(self, sums: Sums, decision: Decision, number: int, place: tuple[str, int]) -> None:
         count = sums.counts.get(place)
@@ -312,8 +325,8 @@ def _writing_of(organization_id: str, sums: Sums) -> tuple[list[str], list[Any]]
         keys.append(_hour(organization_id, policy, minute // 60))
         least = round((count.least_headroom or 0.0) * FULL)
         arguments += [policy, minute, count.passed, count.refused, count.would_refuse, least]
-    for who, count in sums.refused.items():
-        arguments += [who, count]
+    for who, number in sums.refused.items():
+        arguments += [who, number]
     return keys, arguments
 
 

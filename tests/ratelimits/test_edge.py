@@ -187,6 +187,17 @@ def test_while_redis_is_away_a_policy_does_what_it_says_and_then_counts_again(
     wait_until(lambda: call(plane).status == 429, "the limit of Redis")
 
 
+def test_while_redis_is_away_two_edges_share_a_limit(plane: Plane) -> None:
+    limit(plane, policy(limit=10, window_ms=3_600_000, algorithm="window"))
+    edges = [plane.start_edge(), plane.start_edge()]
+    processes = f"limits:{{{INSTALLATION}}}:processes:predictions"
+    wait_until(lambda: plane.valkey.client.zcard(processes) == 2, "both edges heard of")
+    time.sleep(2 * seen.WRITTEN_EVERY_S)  # both have asked since
+    plane.valkey.kill()
+    for edge in edges:
+        assert Counter(statuses(plane, 10, edge=edge)) == {200: 5, 429: 5}
+
+
 def test_p8_without_postgresql_calls_are_limited(plane: Plane) -> None:
     limit(plane, policy(limit=1))
     plane.start_edge(DATABASE_URL=NOWHERE, DATABASE_OWNER_URL=NOWHERE, DATABASE_CONSOLE_URL=NOWHERE)

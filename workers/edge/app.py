@@ -20,7 +20,9 @@ from apps.core.edge import Call, Proceed
 from apps.core.metrics import METHODS, OTHER_METHOD, QUEUED_EVENTS, UNMATCHED, RequestMeter
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
+from apps.ratelimits.edge import PLANE
 from apps.ratelimits.engine import AsyncLimiter
+from apps.ratelimits.peers import Peers
 from apps.ratelimits.seen import Recorder
 from apps.usage.edge import WithinQuota
 from config.environment import ROOT
@@ -58,10 +60,12 @@ class Edge(Application):
         await self._snapshots.start()
         # Connections of its own: a call waits for what goes through them.
         self._limits = Redis.from_url(os.environ["REDIS_URL"], retry=Retry(NoBackoff(), 0))
-        self._recorder = Recorder(
-            SyncRedis.from_url(os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1)
-        )
         limiter = AsyncLimiter(self._limits)
+        self._recorder = Recorder(
+            SyncRedis.from_url(os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1),
+            Peers(PLANE, limiter.local),
+        )
+        self._recorder.start()
         return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota, limiter, self._recorder)
 
     def admit(self, call: Call) -> None:

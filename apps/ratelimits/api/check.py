@@ -54,7 +54,7 @@ class CheckedCallSerializer(CheckedAmountsSerializer):
 
 
 class CheckedCallsSerializer(serializers.Serializer):
-    calls = CheckedCallSerializer(many=True, min_length=1, max_length=MOST_CALLS)
+    calls = serializers.ListField(child=CheckedCallSerializer(), min_length=1, max_length=MOST_CALLS)
 
 
 class LimitVerdictSerializer(serializers.Serializer):
