@@ -47,6 +47,16 @@ UNFOLD = {
                         "icon": "receipt",
                         "link": reverse_lazy("admin:console_erasurereceipt_changelist"),
                     },
+                    {
+                        "title": "Largest users",
+                        "icon": "bar_chart",
+                        "link": reverse_lazy("admin:usage_organizationusage_changelist"),
+                    },
+                    {
+                        "title": "Overrides",
+                        "icon": "tune",
+                        "link": reverse_lazy("admin:usage_override_changelist"),
+                    },
                     {"title": "Users", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
                     {"title": "Sessions", "icon": "devices", "link": reverse_lazy("admin:accounts_session_changelist")},
                     {"title": "Mails", "icon": "mail", "link": reverse_lazy("admin:accounts_mail_changelist")},
@@ -74,6 +84,11 @@ UNFOLD = {
                         "title": "Guards",
                         "icon": "shield",
                         "link": reverse_lazy("admin:ratelimits_guard_changelist"),
+                    },
+                    {
+                        "title": "Entitlements",
+                        "icon": "confirmation_number",
+                        "link": reverse_lazy("admin:usage_entitlement_changelist"),
                     },
                     {"title": "Status", "icon": "monitor_heart", "link": reverse_lazy("status:status")},
                 ],

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, Left, Now
 from apps.core import tenancy
 from apps.core.formatting import format_date
 from apps.organizations import plans
+from apps.organizations.models import Organization
 from apps.usage import meters
 from apps.usage.querysets import UsageEventQuerySet
 
@@ -156,3 +157,12 @@ class QuotaNotice(tenancy.TenantModel):
 
     def __str__(self) -> str:
         return f"{self.percent} % of {self.meter}"
+
+
+class OrganizationUsage(Organization):
+    """An organization as somebody who uses up what the installation has."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "use of an organization"
+        verbose_name_plural = "largest users"
