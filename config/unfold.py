@@ -129,6 +129,11 @@ UNFOLD = {
                         "icon": "receipt_long",
                         "link": reverse_lazy("admin:usage_usageevent_changelist"),
                     },
+                    {
+                        "title": "Events not stored",
+                        "icon": "inventory_2",
+                        "link": reverse_lazy("dead:dead-letters"),
+                    },
                 ],
             },
         ],

@@ -54,6 +54,7 @@ organization_pages = [
 
 urlpatterns = [
     path(".well-known/jwks.json", key_set, name="key-set"),
+    path("admin/dead-letters/", include("apps.console.dead.urls")),
     path("admin/", admin.site.urls),
     path("accounts/", include((account_pages, "accounts"))),
     path("accounts/", include("allauth.urls")),

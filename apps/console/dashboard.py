@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import redis
 from django.db.models import Count, F, Min, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,7 +15,10 @@ from apps.accounts.enums import MailStatus
 from apps.accounts.models import Mail
 from apps.console.data_rights.models import ErasureReceipt
 from apps.console.status import queries as status
+from apps.console.status import streams
+from apps.console.status.probes import client
 from apps.console.tenants import figures, links
+from apps.core import dead_letters
 from apps.deployments.models import Replica
 from apps.jobs.enums import ACTIVE, OUTSIDE, WAITING, Status
 from apps.jobs.models import Job
@@ -24,6 +28,7 @@ from apps.jobs.queues import unserved
 from apps.notifications.models import Delivery
 from apps.notifications.webhooks.enums import OPEN, DeliveryStatus
 from apps.organizations.models import Organization
+from apps.usage import checking
 
 MOST = 5
 
@@ -50,6 +55,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "drained": drained_queues(),
         "unserved": unserved(),
         **job_alarms(),
+        "streams": waiting_events(),
         "failed_jobs": failed_jobs(now),
         "failed_jobs_url": links.failed_jobs(now - figures.DAY),
         "mails": mails(),
@@ -85,6 +91,24 @@ def job_alarms() -> dict[str, Any]:
         "stuck_count": rows.filter(stuck()).count(),
         "stuck_url": links.stuck_jobs(),
     }
+
+
+def waiting_events() -> dict[str, Any]:
+    """What waits for the sink, how much was refused, and what the ledger's last check found; or that Redis is away."""
+    try:
+        checked = checking.last_check()
+        waiting = [
+            {"stream": stream, "count": count, "age_s": age_s}
+            for stream, (count, age_s) in streams.waiting(client()).items()
+        ]
+        return {
+            "waiting": [one for one in waiting if one["count"]],
+            "is_filling": streams.is_filling(client()),
+            "dead_count": dead_letters.count(client()),
+            "differences": checked["differences"] if checked else 0,
+        }
+    except redis.RedisError:
+        return {"is_away": True}
 
 
 def failed_jobs(now: datetime) -> list[Job]:

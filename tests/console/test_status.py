@@ -19,7 +19,7 @@ from apps.console.status import metrics, probes, rounds, streams, views
 from apps.console.status.components import COMPONENTS
 from apps.console.status.queries import overview
 from apps.console.status.rounds import Rounds, tick
-from apps.core import heartbeats, tenancy
+from apps.core import dead_letters, heartbeats, tenancy
 from apps.core.heartbeats import Heartbeat
 from apps.core.parallel import Parallel
 from apps.jobs import dispatch, kinds
@@ -283,7 +283,7 @@ def test_the_scrape_tells_jobs_streams_and_probes(client: Client, valkey: Any, i
     assert ("data", "later") not in found["modelyard_jobs_oldest_seconds"]
     assert found["modelyard_jobs_dead"] == found["modelyard_jobs_leases_expired"] == {(): 1.0}
     assert (found["modelyard_workers"][("data",)], found["modelyard_workers"][("training",)]) == (1.0, 0.0)
-    waiting = {streams.USAGE: 0.0, streams.CALLS: 1.0, streams.TOKENS: 0.0, streams.DEAD: 0.0}
+    waiting = {streams.USAGE: 0.0, streams.CALLS: 1.0, streams.TOKENS: 0.0, dead_letters.STREAM: 0.0}
     assert found["modelyard_stream_entries"] == {(stream,): count for stream, count in waiting.items()}
     assert found["modelyard_probe_ok"] == {("storage",): 0.0}
     assert set(found["modelyard_source_up"].values()) == {1.0}
@@ -296,7 +296,7 @@ def test_a_source_that_is_away_leaves_the_others_readable(client: Client, monkey
     unreachable = redis.Redis(port=1)
     monkeypatch.setattr(metrics, "client", lambda: unreachable)
     found = scraped(client)
-    assert found["modelyard_source_up"] == {("jobs",): 1, ("replicas",): 1, ("streams",): 0, ("probes",): 1}
+    assert found["modelyard_source_up"] == {("jobs",): 1, ("replicas",): 1, ("streams",): 0, ("ledger",): 1, ("probes",): 1}
     assert "modelyard_stream_entries" not in found
 
 

@@ -13,7 +13,9 @@ from prometheus_client.registry import Collector
 from apps.console.models import ProbeResult
 from apps.console.status import streams
 from apps.console.status.probes import client
+from apps.core import dead_letters
 from apps.jobs import queues
+from apps.usage import checking
 
 Families = Iterator[GaugeMetricFamily]
 
@@ -75,8 +77,15 @@ def _streams() -> Families:
     for stream, (count, age_s) in streams.waiting(client()).items():
         entries.add_metric([stream], count)
         oldest.add_metric([stream], age_s)
-    entries.add_metric([streams.DEAD], streams.dead_count(client()))
+    entries.add_metric([dead_letters.STREAM], dead_letters.count(client()))
     yield from (entries, oldest)
+
+
+def _ledger() -> Families:
+    if checked := checking.last_check():
+        yield GaugeMetricFamily(
+            "modelyard_ledger_differences", "Sums that differed from their rows.", value=checked["differences"]
+        )
 
 
 def _probes() -> Families:
@@ -101,6 +110,7 @@ SOURCES: dict[str, Callable[[], Families]] = {
     "jobs": _jobs,
     "replicas": _replicas,
     "streams": _streams,
+    "ledger": _ledger,
     "probes": _probes,
 }
 

@@ -20,6 +20,7 @@ from apps.core import heartbeats, own_endpoints, storage
 from apps.core.errors import DomainError
 from apps.core.health import check_database
 from apps.jobs import queues
+from apps.usage import checking
 
 HTTP_TIMEOUT_S = 5.0
 ECHO_TIMEOUT_S = 8
@@ -138,6 +139,10 @@ def _usage() -> float:
     lag_s = max(age_s for _, age_s in streams.waiting(client()).values())
     if lag_s > LAG_LIMIT_S:
         raise ProbeFailed("lagging")
+    if streams.is_filling(client()):
+        raise ProbeFailed("filling")
+    if (checked := checking.last_check()) and checked["differences"]:
+        raise ProbeFailed("differing")
     if not heartbeats.is_alive(client(), "sink"):
         raise ProbeFailed("silent")
     return lag_s * 1000

@@ -23,7 +23,7 @@ STEP = timedelta(minutes=30)
 STEPS = 48
 DAYS = 30
 # The component works, only later than it should.
-DEGRADING = frozenset({"busy", "lagging"})
+DEGRADING = frozenset({"busy", "lagging", "filling", "differing"})
 
 
 @dataclass(frozen=True, slots=True)

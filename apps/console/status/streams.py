@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from apps.core import dead_letters
+from apps.core.streams import MOST_ENTRIES
 from apps.logs.edge import STREAM as CALLS
 from apps.organizations.edge import STREAM as TOKENS
 from apps.usage.edge import STREAM as USAGE
 
 WAITING = (USAGE, CALLS, TOKENS)
-DEAD = "events:dead"
 
 
 def waiting(redis: Any) -> dict[str, tuple[int, float]]:
@@ -23,9 +24,10 @@ def waiting(redis: Any) -> dict[str, tuple[int, float]]:
     return {stream: (found[2 * n], _age_s(found[2 * n + 1])) for n, stream in enumerate(WAITING)}
 
 
-def dead_count(redis: Any) -> int:
-    """Events that can never be stored."""
-    return int(redis.xlen(DEAD))
+def is_filling(redis: Any) -> bool:
+    """Whether a stream, or the dead letters, hold half of what they take at most."""
+    waiting_most = max(count for count, _ in waiting(redis).values())
+    return waiting_most >= MOST_ENTRIES // 2 or dead_letters.count(redis) >= dead_letters.MOST // 2
 
 
 def _age_s(first: list[tuple[bytes, Any]]) -> float:
