@@ -1,8 +1,8 @@
 """The limiter beside the library `limits`, on the same Redis in one run: a call with five rules, and its headers.
 
 Ours is one decision. Of `limits` it is `hit` and `get_window_stats` of each rule, which is what headers need, by the
-strategy that promises the same (its moving window, our `window`) and by its quickest (fixed window, our `gcra`). All
-use redis-py with hiredis. Rounds take turns, the first is dropped, a ratio is the median of the rounds' ratios.
+strategy that promises the same (its moving window, our `window`) and by its simplest (fixed window, our `gcra`). All
+use redis-py with hiredis. Short rounds take turns, the first is dropped, a ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from apps.ratelimits.rules import Algorithm, Rule
 from bench.report import Row
 from bench.serving import start_valkey
 
-ROUNDS, ROUND_S, CLIENTS = 6, 1.5, 16
+ROUNDS, ROUND_S, CLIENTS = 31, 0.3, 16
 SUBJECTS = 1_000
 SUBJECT_NAMES = ("address", "token", "user", "organization", "route")
 ITEMS = [limits.RateLimitItemPerMinute(100, namespace=name) for name in SUBJECT_NAMES]
