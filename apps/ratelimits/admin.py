@@ -11,8 +11,29 @@ from unfold.decorators import display
 
 from apps.core.admin import REASON_LENGTH, ConsoleAdmin, reason_given
 from apps.core.formatting import format_count
+from apps.organizations.models import Organization
+from apps.organizations.plans import LIMITS
 from apps.ratelimits import queries, services, wording
 from apps.ratelimits.models import Entry, PlanLimitOverride, Policy
+from apps.ratelimits.seen import Limited
+
+
+def most_limited() -> list[tuple[Organization, str, Limited]] | None:
+    """Who is refused most now, in whichever organization, and by the policy of which name; None if nobody can say."""
+    organizations = {row.pk: row for row in Organization.objects.using("console")}
+    found = queries.limited_in(list(organizations))
+    if found is None:
+        return None
+    limited = [(organizations[pk], one) for pk, several in found.items() for one in several]
+    most = sorted(limited, key=lambda pair: pair[1].refused, reverse=True)[: queries.SHOWN_SUBJECTS]
+    names = _policy_names({one.policy for _, one in most})
+    return [(organization, names.get(one.policy, "a deleted policy"), one) for organization, one in most]
+
+
+def _policy_names(ids: set[str]) -> dict[str, str]:
+    of_plans = {one.id: one.title for one in LIMITS.values()}
+    own = Policy.unscoped.using("console").filter(pk__in=ids - of_plans.keys())
+    return {str(pk): name for pk, name in own.values_list("pk", "name")} | of_plans
 
 
 @admin.register(Policy)
@@ -26,7 +47,7 @@ class PolicyAdmin(ConsoleAdmin):
     list_before_template = "admin/limited_now.html"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {**(extra_context or {}), "limited": queries.most_limited()})
+        return super().changelist_view(request, {**(extra_context or {}), "limited": most_limited()})
 
     @admin.display(description="Lets pass")
     def says(self, row: Policy) -> str:

@@ -120,7 +120,7 @@ class EntryForm(forms.Form):
         help_text="An address or network such as 203.0.113.0/24, the id of a token or person, or a text as it is sent.",
     )
     header = forms.CharField(required=False, max_length=64, help_text="Its name, if the value is one of a header.")
-    reason = forms.CharField(required=False, max_length=200, help_text="A denied caller reads it.")
+    reason = forms.CharField(required=False, max_length=200, help_text="For whoever reads the list; callers do not.")
     last_day = forms.DateField(
         label="Until", required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="Empty: until removed."
     )

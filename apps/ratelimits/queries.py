@@ -178,23 +178,9 @@ def limited_now(of: Sequence[Policy | PlanPolicy]) -> list[LimitedRow] | None:
     ]
 
 
-def most_limited() -> list[tuple[Organization, str, seen.Limited]] | None:
-    """For the console: who is refused most now, in whichever organization, and by the policy of which name."""
-    organizations = {row.pk: row for row in Organization.objects.using("console").all()}
-    found = _read(lambda client: seen.limited_anywhere(client, list(organizations)))
-    if found is None:
-        return None
-    limited = [(organizations[pk], one) for pk, several in found.items() for one in several]
-    most = sorted(limited, key=lambda pair: pair[1].refused, reverse=True)[:SHOWN_SUBJECTS]
-    names = _policy_names({one.policy for _, one in most})
-    return [(organization, names.get(one.policy, "a deleted policy"), one) for organization, one in most]
-
-
-def _policy_names(ids: Iterable[str]) -> dict[str, str]:
-    own = Policy.unscoped.using("console").filter(pk__in=[one for one in ids if _is_uuid(one)])
-    return {str(pk): name for pk, name in own.values_list("pk", "name")} | {
-        one.id: one.title for one in LIMITS.values()
-    }
+def limited_in(organization_ids: Sequence[Any]) -> dict[Any, list[seen.Limited]] | None:
+    """Who was refused within the last minute, in each of several organizations; None while that cannot be read."""
+    return _read(lambda client: seen.limited_anywhere(client, organization_ids))
 
 
 def history(policy: Policy | PlanPolicy, time_range: TimeRange, now: datetime) -> History | None:

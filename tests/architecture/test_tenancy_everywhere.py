@@ -33,6 +33,7 @@ GLOBAL_MODELS = {
     "jobs.Worker",
     "organizations.FeatureFlag",
     "organizations.Organization",
+    "ratelimits.Guard",
 }
 
 
