@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import claims, export, jobs, ratelimits, report, serving, trail, webhooks
+from bench import claims, export, jobs, ratelimits, report, serving, trail, usage, webhooks
 
 BENCHMARKS = {
     "claims": claims.run,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "ratelimits": ratelimits.run,
     "serving": serving.run,
     "trail": trail.run,
+    "usage": usage.run,
     "webhooks": webhooks.run,
     "webhook-kills": webhooks.run_kills,
 }

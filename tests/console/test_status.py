@@ -296,7 +296,8 @@ def test_a_source_that_is_away_leaves_the_others_readable(client: Client, monkey
     unreachable = redis.Redis(port=1)
     monkeypatch.setattr(metrics, "client", lambda: unreachable)
     found = scraped(client)
-    assert found["modelyard_source_up"] == {("jobs",): 1, ("replicas",): 1, ("streams",): 0, ("ledger",): 1, ("probes",): 1}
+    sources = {("jobs",): 1, ("replicas",): 1, ("streams",): 0, ("ledger",): 1, ("probes",): 1}
+    assert found["modelyard_source_up"] == sources
     assert "modelyard_stream_entries" not in found
 
 

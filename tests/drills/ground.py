@@ -29,7 +29,8 @@ from workers.supervisor.up import open_sockets
 
 POLL_S = 0.05
 PATIENCE_S = 120.0
-TABLES = ["jobs_job", "jobs_worker", "usage_usageevent", "usage_usagesum", "notifications_webhookmessage"]
+SUMS = ["usage_usagesum", "usage_usageday"]
+TABLES = ["jobs_job", "jobs_worker", "usage_usageevent", *SUMS, "notifications_webhookmessage"]
 # Short where a drill is not about the defaults.
 QUICK = {"JOB_LEASE_SECONDS": "3", "JOB_STOP_GRACE_SECONDS": "1", "JOB_SHUTDOWN_GRACE_SECONDS": "1"}
 
