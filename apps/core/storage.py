@@ -48,6 +48,10 @@ class Readable(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
+class Seekable(Readable, Protocol):
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+
 def tenant_path(*parts: str) -> str:
     """A path inside the current organization's folder. Each part is one name, never a way out of it."""
     for part in parts:

@@ -111,7 +111,7 @@ def _accepted(file: File) -> str:
 
 
 @contextmanager
-def _stored(path: str, file: storage.Readable, dataset: Dataset) -> Iterator[storage.Stored]:
+def _stored(path: str, file: storage.Seekable, dataset: Dataset) -> Iterator[storage.Stored]:
     """Keep a file for the block, and from then on if the block succeeds. Raises `StockExceeded` before."""
     event_id = uuid7()
     usage.reserve(STORED_BYTES, file.seek(0, os.SEEK_END), event_id=event_id)
@@ -176,7 +176,7 @@ def reopen_version(version: DatasetVersion) -> DatasetVersion:
     return version
 
 
-def attach_source(version: DatasetVersion, file: storage.Readable, content_hash: str) -> DatasetVersion:
+def attach_source(version: DatasetVersion, file: storage.Seekable, content_hash: str) -> DatasetVersion:
     """Keep the file that was fetched for `version`, or drop `version` for the one that has these bytes already."""
     path = source_path(version.dataset, content_hash)
     with transaction.atomic():

@@ -55,9 +55,9 @@ class EntitlementAdmin(ConsoleAdmin):
         if "included" not in request.POST:
             units = sorted({meters.named(row.meter).unit for row in rows})
             return self.ask(request, "admin/set_amount.html", "How much?", chosen=rows, units=units)
-        amount = {"included": amount_given(request), "is_hard": "is_hard" in request.POST}
+        included, is_hard = amount_given(request), "is_hard" in request.POST
         for row in rows:
-            self.attempt(request, row, partial(entitlements.set_entitlement, row, **amount))
+            self.attempt(request, row, partial(entitlements.set_entitlement, row, included, is_hard))
         return None
 
 

@@ -110,7 +110,7 @@ def used(meter: Meter, now: datetime) -> int:
 def _ledger(counter: Counter, ids: Collection[str]) -> tuple[int, set[str]]:
     """What the ledger sums up to, and which of these events are in it."""
     start, end = _days(counter)
-    told = {"tenant": counter.organization_id, "meter": counter.name, "start": start, "end": end}
+    told: dict[str, Any] = {"tenant": counter.organization_id, "meter": counter.name, "start": start, "end": end}
     with connection.cursor() as cursor:
         cursor.execute(READ, {**told, "ids": [use for use in ids if _is_uuid(use)]})
         total, stored = cursor.fetchone()

@@ -8,7 +8,7 @@ can read the ledger installs it again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -258,7 +258,7 @@ class AsyncQuotas:
         self._redis = client
 
     async def reserve(self, amounts: Amounts, use_id: UUID | str, ttl_ms: int) -> Reservation:
-        answer = await cast(Awaitable[Any], self._redis.eval(*_reserve(amounts, use_id, ttl_ms)))
+        answer = await self._redis.eval(*_reserve(amounts, use_id, ttl_ms))
         return _reservation(amounts, answer)
 
     async def settle_all(self, settlements: Sequence[tuple[Amounts, UUID | str]]) -> None:

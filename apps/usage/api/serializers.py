@@ -43,7 +43,7 @@ class UsageGroupSerializer(UseSerializer):
     value = serializers.CharField(
         allow_null=True, help_text="Empty: events without the dimension. Null: all values behind the largest 1,000."
     )
-    label = serializers.CharField(help_text="What people call the value.")
+    label = serializers.CharField(help_text="What people call the value.")  # type: ignore[assignment]
 
 
 class MeterUsageSerializer(UseSerializer):
