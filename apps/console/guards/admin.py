@@ -24,6 +24,7 @@ from apps.ratelimits.enums import GuardAway
 from apps.ratelimits.guards import services
 from apps.ratelimits.guards.known import INSTALLATION, KNOWN, Of
 from apps.ratelimits.models import LARGEST, LONGEST_WINDOW_S, Guard
+from apps.ratelimits.refusals import period_in_words
 
 STATE_COLORS = {"enforced": "success", "shadow": "warning", "obsolete": "info"}
 
@@ -49,7 +50,7 @@ class GuardAdmin(ConsoleAdmin):
     @admin.display(description="Lets through")
     def counts(self, row: Any) -> str:
         whom = "account" if row.id in KNOWN and KNOWN[row.id].of is Of.ACCOUNT else "address"
-        return f"{format_count(row.limit)} in {format_count(row.window_s)} s for each {whom}"
+        return f"{format_count(row.limit)} {period_in_words(row.window_s)} for each {whom}"
 
     @display(description="State", label=STATE_COLORS)
     def state(self, row: Any) -> tuple[str, str]:
