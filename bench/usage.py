@@ -1,8 +1,9 @@
 """The whole way of an event to the ledger beside a bare COPY of the same rows.
 
-A Writer of this process appends to a stream of Redis; one sink, a process of its own, checks the events and writes rows and sums. The
-clock runs from the first append until the stream is empty, so until the last transaction is committed and acknowledged. The peer is one
-COPY of the same rows, formatted before, into a table of the same columns, key and index, without sums, policies and partitions.
+A Writer of this process appends to a stream of Redis; one sink, a process of its own, checks the events and writes rows
+and sums. The clock runs from the first append until the stream is empty, so until the last transaction is committed and
+acknowledged. The peer is one COPY of the same rows, formatted before, into a table of the same columns, key and index,
+without sums, policies and partitions.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 from bench.report import Row
 
-ROUNDS = 3
+ROUNDS = 4
 EVENTS = 100_000
 STREAM = "events:usage"
 COLUMNS = "id, organization_id, meter, quantity, cost_micro_usd, occurred_at, dimensions"

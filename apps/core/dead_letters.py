@@ -64,10 +64,10 @@ def count(redis: Any) -> int:
     return int(redis.xlen(STREAM))
 
 
-def letters(redis: Any, *, reason: str = "", stream: str = "", newest_first: bool = True) -> Iterator[Letter]:
-    """Those of a stream and with a reason, if these are told, a chunk at a time."""
-    edge = "+" if newest_first else "-"
-    while entries := _entries(redis, edge, newest_first):
+def letters(redis: Any, *, reason: str = "", stream: str = "") -> Iterator[Letter]:
+    """Those of a stream and with a reason, if these are told, the newest first, a chunk at a time."""
+    edge = "+"
+    while entries := _entries(redis, edge):
         for entry_id, fields in entries:
             letter = _letter(entry_id, fields)
             if reason in ("", letter.reason) and stream in ("", letter.stream):
@@ -91,13 +91,8 @@ def discard(redis: Any, letter: Letter) -> bool:
     return bool(redis.xdel(STREAM, letter.id))
 
 
-def _entries(redis: Any, edge: str, newest_first: bool) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    read: Any = (
-        redis.xrevrange(STREAM, edge, "-", count=CHUNK)
-        if newest_first
-        else redis.xrange(STREAM, edge, "+", count=CHUNK)
-    )
-    return list(read)
+def _entries(redis: Any, edge: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    return list(redis.xrevrange(STREAM, edge, "-", count=CHUNK))
 
 
 def _letter(entry_id: bytes, fields: dict[bytes, bytes]) -> Letter:

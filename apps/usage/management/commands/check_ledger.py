@@ -19,9 +19,9 @@ class Command(BaseCommand):
         parser.add_argument("--repair", action="store_true", help="Make the sums of those that differ anew.")
 
     def handle(self, *args: Any, organization: str, repair: bool, **options: Any) -> None:
-        wanted = self._named(organization) if organization else None
+        wanted = self._named(organization).pk if organization else None
         count, differing = 0, set()
-        for difference in checking.differences(wanted and wanted.pk):
+        for difference in checking.differences(wanted):
             self.stdout.write(str(difference))
             differing.add(difference.organization_id)
             count += 1
