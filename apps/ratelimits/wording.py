@@ -23,11 +23,16 @@ FOR_EACH = {
 class Limited(Protocol):
     """A policy, or a plan's limit."""
 
-    subject: Sequence[str]
-    header: str
-    quantity: str
-    limit: int
-    window_s: int
+    @property
+    def subject(self) -> Sequence[str]: ...
+    @property
+    def header(self) -> str: ...
+    @property
+    def quantity(self) -> str: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def window_s(self) -> int: ...
 
 
 def in_words(policy: Limited) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
@@ -17,7 +19,7 @@ EXAMPLE = {
     "window_s": 60,
     "planes": ["predictions"],
 }
-SHOWN = {
+SHOWN: dict[str, Any] = {
     "id": "01977f2c-5d4e-7a31-8b7e-0c1d2e3f4a5b",
     "description": "100 requests a minute for each API token",
     "header": "",
