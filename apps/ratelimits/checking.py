@@ -149,6 +149,7 @@ def _decision(organization_id: str, reservation: str) -> tuple[Decision, list[st
     return decision, quantities
 
 
-def _rule(key: str, policy: str, algorithm: str, *rest: Any) -> Rule:
-    *numbers, away = rest
-    return Rule(key, policy, Algorithm(algorithm), *numbers, Away(away))
+def _rule(
+    key: str, policy: str, algorithm: str, limit: int, window_ms: int, burst: int, cost: int, is_shadow: bool, away: str
+) -> Rule:
+    return Rule(key, policy, Algorithm(algorithm), limit, window_ms, burst, cost, is_shadow, Away(away))
