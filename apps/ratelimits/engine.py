@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import redis.asyncio
@@ -28,16 +30,36 @@ from apps.ratelimits.script import Command
 
 TIMEOUT_S = 0.25
 ASK_AGAIN_S = 1.0
+MOST_OWED = 10_000
+REPAID_AT_ONCE = 500
+
+Places = Sequence[tuple[str, str]]
 
 log = structlog.get_logger(__name__)
 
 
 class _Watch:
-    """Whether Redis is worth asking: after a failure, one call a second tries."""
+    """Whether Redis is worth asking: after a failure, one call a second tries.
+
+    And the places that Redis may still hold for calls that are over or were decided alone. They are freed when it is
+    back, so that nobody is refused because of them until their time ends.
+    """
 
     def __init__(self) -> None:
         self._is_away = False
         self._next_try = 0.0
+        self._owed: deque[tuple[str, str]] = deque(maxlen=MOST_OWED)
+
+    def owe(self, places: Places) -> None:
+        self._owed.extend(places)
+
+    def repaid(self) -> Places:
+        """Some of what is owed, for who frees it now."""
+        places: list[tuple[str, str]] = []
+        with suppress(IndexError):  # another thread took the last one
+            while self._owed and len(places) < REPAID_AT_ONCE:
+                places.append(self._owed.popleft())
+        return places
 
     def is_worth_asking(self) -> bool:
         if not self._is_away:
@@ -48,7 +70,9 @@ class _Watch:
         self._next_try = now + ASK_AGAIN_S
         return True
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, places: Places = ()) -> None:
+        """Redis may have given the places, or give them yet."""
+        self.owe(places)
         if not self._is_away:
             log.warning("limiter_away", error=repr(error))
         self._is_away, self._next_try = True, time.monotonic() + ASK_AGAIN_S
@@ -103,12 +127,13 @@ class Limiter:
     def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
         """The call is over. `actual` is what it used, by the index of the rule; what is not named stays as expected.
 
-        Its places come free. Call it once for each decision; it is lost if Redis is away, which lets through less.
+        Its places come free. Call it once for each decision. If Redis is away, its places come free when Redis is back
+        and the rest is lost, which lets through less.
         """
         if decision.is_local:
             self.local.settle(decision, actual)
-        elif command := script.settle(decision, actual, self._clock()):
-            self._ask([command])
+        elif (command := script.settle(decision, actual, self._clock())) and self._ask([command]) == [None]:
+            self._watch.owe(command.places)
 
     def release(self, decision: Decision, *, was_made: bool = True) -> None:
         """Free the places of a call that is over. Of one that was not made, give back all that was taken."""
@@ -134,10 +159,20 @@ class Limiter:
         """A reply to each, None where there is none."""
         if self._watch.is_worth_asking():
             try:
-                return self._watch.answered(self._send(commands))
+                replies = self._watch.answered(self._send(commands))
             except (RedisError, OSError) as error:
-                self._watch.failed(error)
+                self._watch.failed(error, _places(commands))
+            else:
+                self._repay()
+                return replies
         return [None] * len(commands)
+
+    def _repay(self) -> None:
+        if places := self._watch.repaid():
+            try:
+                _freeing(self._redis.pipeline(transaction=False), places).execute(raise_on_error=False)
+            except (RedisError, OSError) as error:
+                self._watch.failed(error, places)
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         replies = self._run(commands)
@@ -195,8 +230,8 @@ class AsyncLimiter:
         """As `Limiter.settle`."""
         if decision.is_local:
             self.local.settle(decision, actual)
-        elif command := script.settle(decision, actual, self._clock()):
-            await self._ask(command)
+        elif (command := script.settle(decision, actual, self._clock())) and await self._ask(command) is None:
+            self._watch.owe(command.places)
 
     async def release(self, decision: Decision, *, was_made: bool = True) -> None:
         """As `Limiter.release`."""
@@ -249,12 +284,23 @@ class AsyncLimiter:
                     replies = await self._send([command for command, _ in batch])
                 for (_, answer), reply in zip(batch, self._watch.answered(replies), strict=True):
                     _tell(answer, reply)
+                batch = []
+                await self._repay()
         except (RedisError, OSError) as error:
-            self._watch.failed(error)
+            self._watch.failed(error, _places(command for command, _ in batch))
         finally:
             for _, answer in [*batch, *self._waiting]:
                 _tell(answer, None)
             self._waiting, self._sender = [], None
+
+    async def _repay(self) -> None:
+        if places := self._watch.repaid():
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await _freeing(self._redis.pipeline(transaction=False), places).execute(raise_on_error=False)
+            except (RedisError, OSError):
+                self._watch.owe(places)
+                raise
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         replies = await self._run(commands)
@@ -287,6 +333,16 @@ def _nothing(decision: Decision) -> dict[int, int]:
 def _tell(answer: asyncio.Future[Any], reply: Any) -> None:
     if not answer.done():
         answer.set_result(reply)
+
+
+def _places(commands: Iterable[Command]) -> list[tuple[str, str]]:
+    return [place for command in commands for place in command.places]
+
+
+def _freeing(pipe: Any, places: Places) -> Any:
+    for key, id in places:
+        pipe.zrem(key, id)
+    return pipe
 
 
 def _unknown(replies: Iterable[Any]) -> list[int]:

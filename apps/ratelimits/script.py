@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgpack
 
 from apps.ratelimits.deciding import changes, held, key_of
-from apps.ratelimits.rules import Decision, Rule, Verdict
+from apps.ratelimits.rules import Algorithm, Decision, Rule, Verdict
 
 TEXT = Path(__file__).with_name("script.lua").read_text()
 SHA = hashlib.sha1(TEXT.encode(), usedforsecurity=False).hexdigest()
@@ -19,26 +19,33 @@ SHA = hashlib.sha1(TEXT.encode(), usedforsecurity=False).hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One call of the script."""
+    """One call of the script. `id` is the decision's that takes or frees places by it, if one does."""
 
     keys: Sequence[str]
     argument: bytes
+    id: str = ""
 
     @property
     def words(self) -> tuple[str | int | bytes, ...]:
         return ("EVALSHA", SHA, len(self.keys), *self.keys, self.argument)
 
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Where the decision holds a place, if nobody knows what became of the call."""
+        return [(key, self.id) for key in self.keys if self.id and key.endswith(f":{Algorithm.LEASES}")]
+
 
 def decide(rules: Sequence[Rule], id: str, now_ms: int, action: str = "decide") -> Command:
     packed = [(r.algorithm, r.limit, r.window_ms, r.burst, r.cost, r.is_shadow) for r in rules]
-    return Command([key_of(rule) for rule in rules], msgpack.packb((action, now_ms, id, packed)))
+    return Command([key_of(rule) for rule in rules], msgpack.packb((action, now_ms, id, packed)), id)
 
 
 def settle(decision: Decision, actual: Mapping[int, int], now_ms: int) -> Command | None:
     """None, when there is nothing to correct and nothing to free."""
     found = list(changes(decision, actual))
     packed = [(*_terms(rule), decision.at_ms, reset_ms, change) for rule, change, reset_ms in found]
-    return _command("settle", [rule for rule, _, _ in found], packed, decision.id, now_ms)
+    command = _command("settle", [rule for rule, _, _ in found], packed, decision.id, now_ms)
+    return command and replace(command, id=decision.id)
 
 
 def extend(decision: Decision, now_ms: int) -> Command | None:

@@ -227,6 +227,39 @@ async def test_a_redis_that_hangs_delays_a_call_by_the_time_out_once_a_second(
         valkey.go_on()
 
 
+def test_no_place_stays_taken_because_redis_hung_when_its_call_began_or_ended(
+    limiter: Limiter, valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "ASK_AGAIN_S", 0.05)
+    call, other = rule(Algorithm.LEASES, limit=5, window_ms=LONG_MS), rule(key="limits:{acme}:q", limit=1_000)
+    held = [limiter.decide([call]) for _ in range(3)]
+    valkey.stop()
+    held.append(limiter.decide([call]))
+    assert held[-1].is_local
+    for decision in held:
+        limiter.release(decision)
+    valkey.go_on()
+    wait_until(lambda: not limiter.decide([other]).is_local, "Redis asked again")
+    assert limiter.peek([call])[0].remaining == 5
+
+
+async def test_no_place_stays_taken_in_a_loop_because_redis_hung(
+    async_limiter: AsyncLimiter, limiter: Limiter, valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "ASK_AGAIN_S", 0.05)
+    call, other = rule(Algorithm.LEASES, limit=900, window_ms=LONG_MS), rule(key="limits:{acme}:q", limit=1_000)
+    held = await asyncio.gather(*(async_limiter.decide([call]) for _ in range(400)))
+    valkey.stop()
+    held += await asyncio.gather(*(async_limiter.decide([call]) for _ in range(300)))
+    await asyncio.gather(*(async_limiter.release(decision) for decision in held))
+    valkey.go_on()
+    ends = time.monotonic() + PATIENCE_S
+    while limiter.peek([call])[0].remaining < 900:
+        assert time.monotonic() < ends
+        await async_limiter.decide([other])
+        await asyncio.sleep(0.01)
+
+
 def test_the_memory_of_the_local_limiter_is_bounded() -> None:
     local = Local()
     for number in range(12_000):
