@@ -22,7 +22,7 @@ REMEMBERED_ADDRESSES = 10_000
 LONGEST_PLAIN = 64  # characters of subjects in a key; what is longer is hashed
 LONGEST_HEADER = 200
 COUNTED_BY_ITSELF = {"requests": 1, "concurrency": 1}
-LETTERS = {Algorithm.GCRA: "g", Algorithm.WINDOW: "w", Algorithm.LEASES: "l"}
+LETTERS = {"requests": "r", "tokens": "t", "cost": "c", "concurrency": "p"}
 
 
 def _no_header(name: str) -> str:
@@ -85,7 +85,7 @@ class Policy:
 
     def rule(self, asked: Asked, subject: str, cost: int) -> Rule:
         return Rule(
-            key=f"limits:{{{asked.organization_id}}}:{self.id}:{LETTERS[self.algorithm]}:{_shortened(subject)}",
+            key=f"limits:{{{asked.organization_id}}}:{self.id}:{LETTERS[self.quantity]}:{_shortened(subject)}",
             policy=self.id,
             algorithm=self.algorithm,
             limit=self.limit,

@@ -30,9 +30,16 @@ def keys(limits: dict[str, Any], *calls: Asked) -> set[str]:
 def test_a_rule_says_all_that_the_engine_needs() -> None:
     limits = section(policy(limit=5, burst=2, is_shadow=True, algorithm="window", id="p1"))
     (rule,) = rules_for(limits, asked()).rules
-    assert rule.key == f"limits:{{acme}}:p1:w:={TOKEN}"
+    assert rule.key == f"limits:{{acme}}:p1:r:={TOKEN}"
     assert (rule.limit, rule.burst, rule.window_ms, rule.cost) == (5, 2, 60_000, 1)
     assert (rule.algorithm, rule.is_shadow, rule.policy) == (Algorithm.WINDOW, True, "p1")
+
+
+def test_what_was_counted_of_one_quantity_is_not_taken_for_another() -> None:
+    """A policy that is changed from money to requests would refuse them for years."""
+    quantities = {"requests": 1, "tokens": 900, "cost": 5_000_000}
+    policies = [policy(id="p1", quantity=quantity) for quantity in quantities]
+    assert len({key for one in policies for key in keys(section(one), asked(quantities=quantities))}) == 3
 
 
 def test_nothing_is_limited_without_a_section() -> None:
