@@ -66,6 +66,7 @@ class Writer:
         self._most_entries = most_entries
         self._lengths: dict[str, int] = {}
         self._spool = Spool(spool_dir, name)
+        self._adopted: list[Spool] = []
         self._unmade: deque[tuple[str, Callable[[], dict[str, Any]]]] = deque()
         self._queue: deque[Entry] = deque()
         self._queued = asyncio.Event()
@@ -82,7 +83,8 @@ class Writer:
         self._queued.set()
         if self._task:
             await self._task
-        self._spool.close()
+        for spool in (self._spool, *self._adopted):
+            spool.close()
 
     def append(self, stream: str, make_event: Callable[[], dict[str, Any]]) -> None:
         self._unmade.append((stream, make_event))
@@ -182,20 +184,29 @@ class Writer:
             self._queue.popleft()
 
     async def _drain(self, spool: Spool) -> None:
+        """Send what is on disk; while a stream is full the rest stays there."""
         if spool.is_empty:
             return
         for entries in spool.batches(BATCH):
+            if self._full:
+                return
             await self._send(entries)
         spool.clear()
 
     async def _adopt(self) -> None:
-        for spool in self._spool.orphans():
+        self._adopted += self._spool.orphans()
+        while self._adopted and not self._full:
+            spool = self._adopted.pop(0)
             try:
                 await self._drain(spool)
             except (RedisError, OSError) as error:
                 log.warning("spool_not_adopted", error=str(error))
-            finally:
+                self._adopted.append(spool)
+                return
+            if spool.is_empty:
                 spool.close()
+            else:
+                self._adopted.append(spool)
 
 
 class Spool:
@@ -206,6 +217,7 @@ class Spool:
         self._folder, self._name = folder, name
         self._path = path or folder / f"{name}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         self._file: BinaryIO | None = _locked(path) if path else None
+        self._taken = 0  # bytes from the beginning
 
     @property
     def is_empty(self) -> bool:
@@ -224,15 +236,21 @@ class Spool:
             raise
 
     def batches(self, size: int) -> Iterator[list[Entry]]:
-        """What is in the file, oldest first. A last line cut short by a kill is left out."""
-        with self._path.open("rb") as lines:
-            entries = (_entry(line) for line in lines if line.endswith(b"\n"))
-            while batch := list(islice(entries, size)):
-                yield batch
+        """What is in the file and was not taken, oldest first. A batch is taken when the next one is asked for.
+
+        A last line cut short by a kill is left out.
+        """
+        with self._path.open("rb") as file:
+            file.seek(self._taken)
+            lines = (line for line in file if line.endswith(b"\n"))
+            while batch := list(islice(lines, size)):
+                yield [_entry(line) for line in batch]
+                self._taken += sum(map(len, batch))
 
     def clear(self) -> None:
         if self._file:
             os.ftruncate(self._file.fileno(), 0)
+        self._taken = 0
 
     def close(self) -> None:
         """Give the file up: away with it when it is empty, otherwise the next process adopts it."""

@@ -110,6 +110,18 @@ def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
     assert list(Spool(tmp_path, "test", path).batches(10)) == [[("events:usage", b'{"n":1}')]]
 
 
+def test_a_spool_that_was_sent_in_part_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "test")
+    spool.append([("events:usage", b"1"), ("events:usage", b"2"), ("events:usage", b"3")])
+    sent = spool.batches(1)
+    next(sent)
+    next(sent)  # Redis went away while this one was sent
+    assert list(spool.batches(2)) == [[("events:usage", b"2"), ("events:usage", b"3")]]
+    spool.clear()
+    spool.append([("events:usage", b"4")])
+    assert list(spool.batches(2)) == [[("events:usage", b"4")]]
+
+
 def test_on_a_full_disk_nothing_of_a_batch_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path, "test")
     spool.append([("events:usage", b"1")])
@@ -199,3 +211,25 @@ async def test_a_full_stream_refuses_calls_until_there_is_room_and_drops_nothing
         "stream_half_full",
         "stream_full",
     ]
+
+
+async def test_what_is_on_disk_stays_there_while_a_stream_is_full_and_follows(
+    valkey: PrivateValkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P8: what was spooled in an hour does not fill the memory of Redis."""
+    monkeypatch.setattr(streams, "BATCH", 5)
+    spool, seen = tmp_path / "spool", set()
+    valkey.kill()
+    async with writing(valkey, spool) as gone:
+        append(gone, *range(20))
+    async with writing(valkey, spool, most_entries=10) as writer:
+        append(writer, *range(20, 40))
+        await eventually(lambda: sum(path.stat().st_size > 0 for path in spool.iterdir()) == 2, "both spools")
+        valkey.start()
+        await eventually(lambda: is_refused(writer), "a refusal")
+        while seen != set(range(40)):
+            assert len(numbers(valkey)) <= 15
+            seen |= set(numbers(valkey))
+            valkey.client.delete(STREAM)
+            await eventually(lambda: not is_refused(writer) or numbers(valkey), "room again")
+            await eventually(lambda: seen == set(range(40)) or numbers(valkey), "more of it")
