@@ -126,7 +126,12 @@ class Sums:
     def add(self, other: Sums) -> None:
         for place, count in other.counts.items():
             self.counts.setdefault(place, Counts()).add(count)
-        self.refused.update(other.refused)
+        for who, number in other.refused.items():
+            self.note_refused(who, number)
+
+    def note_refused(self, who: str, number: int = 1) -> None:
+        if who in self.refused or len(self.refused) < MOST_SUBJECTS:
+            self.refused[who] += number
 
 
 class Recorder:
@@ -153,7 +158,7 @@ class Recorder:
             for number, rule in enumerate(decision.rules):
                 self._count(sums, decision, number, (rule.policy, minute))
             for number in decision.refusals:
-                self._note_refused(sums, decision.rules[number].policy, subjects[number])
+                sums.note_refused(f"{decision.rules[number].policy}\t{subjects[number][:LONGEST_SUBJECT]}")
 
     def flush(self) -> None:
         """Write what was added. What Redis did not take is written the next time."""
@@ -212,11 +217,6 @@ class Recorder:
         elif decision.is_allowed:
             count.passed += 1
         count.note_headroom(_headroom(rule, verdict.remaining))
-
-    def _note_refused(self, sums: Sums, policy: str, subject: str) -> None:
-        who = f"{policy}\t{subject[:LONGEST_SUBJECT]}"
-        if who in sums.refused or len(sums.refused) < MOST_SUBJECTS:
-            sums.refused[who] += 1
 
     def _take_back(self, sums: dict[str, Sums]) -> None:
         """Keep what could not be written, as far as there is room."""

@@ -109,6 +109,27 @@ def test_memory_is_bounded_in_the_process_and_in_redis(
     assert len(seen.summed(client, ORGANIZATION, hour_ago())) == 1 + 3
 
 
+def test_memory_is_bounded_while_redis_hangs(valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are refused while a writing waits in vain, each time."""
+    monkeypatch.setattr(seen, "MOST_SUBJECTS", 5)
+    monkeypatch.setattr(Recorder, "_run", lambda self: None)
+    recorder, numbers = Recorder(valkey.client), iter(range(1000))
+
+    def refuse_many() -> None:
+        for _ in range(5):
+            recorder.add(ORGANIZATION, decision(0, is_allowed=False), [str(next(numbers))])
+
+    def hang(sums: Any) -> None:
+        refuse_many()
+        raise redis.TimeoutError
+
+    monkeypatch.setattr(recorder, "_write", hang)
+    refuse_many()
+    for _ in range(9):
+        recorder.flush()
+    assert len(recorder._sums[ORGANIZATION].refused) == 5
+
+
 def test_everything_that_is_kept_ends_by_itself(client: redis.Redis, recorder: Recorder) -> None:
     recorder.add(ORGANIZATION, decision(0, is_allowed=False), ["ada"])
     recorder.flush()
