@@ -38,11 +38,13 @@ class LargerThanLimit(DomainError):
 class CallDenied(DomainError):
     code = "call_denied"
     status = 403
-    detail = "Your organization denies calls of this {subject}. Ask an owner to take it off the list of those denied."
+    detail = (
+        "Your organization denies calls of this {subject}{because}. Ask an owner to take it off the list of those denied."
+    )
 
 
 def denied(denial: Denial) -> CallDenied:
-    return CallDenied(subject=denial.subject)
+    return CallDenied(subject=denial.subject, because=f" ({denial.reason})" if denial.reason else "")
 
 
 def refused(decision: Decision, policies: Sequence[Policy]) -> DomainError:

@@ -93,6 +93,7 @@ def test_a_denied_value_is_refused_and_told_so(acme: Any, api_owner: APIClient) 
     publish(acme.pk, policy(), deny=[deny])
     refused = api_owner.get(JOBS, REMOTE_ADDR="203.0.113.7")
     assert (refused.status_code, refused.json()["code"]) == (403, "call_denied")
+    assert "denies calls of this address (Scrapes)." in refused.json()["detail"]
     assert api_owner.get(JOBS).status_code == 200
 
 
