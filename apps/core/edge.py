@@ -49,6 +49,7 @@ class Call:
     parameters: dict[str, str] = field(default_factory=dict)
     organization_id: str | None = None
     token_id: str | None = None
+    user_id: str | None = None
     permissions: frozenset[str] = frozenset()
     snapshot: Snapshot | None = None
     model: str = ""

@@ -37,6 +37,7 @@ def authenticate(snapshots: Snapshots) -> Stage:
             raise NotAuthenticated()
         call.snapshot = snapshot
         call.organization_id, call.token_id = token.organization_id, token.token_id
+        call.user_id = entry.get("user")  # a snapshot kept on disk may be older than it
         call.permissions = frozenset(entry["scopes"])
         return await proceed(call)
 

@@ -30,6 +30,7 @@ def _entry(token: Any) -> dict[str, Any]:
         "scopes": sorted(token.permissions),
         "expires_at": token.expires_at.timestamp() if token.expires_at else None,
         "networks": token.allowed_networks,
+        "user": str(token.membership.user_id) if token.membership else None,
         "previous": _previous(token) if token.is_overlapping else None,
     }
 

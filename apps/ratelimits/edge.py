@@ -110,6 +110,7 @@ def _asked(call: Call, quantities: Mapping[str, int]) -> Asked:
         model=call.parameters.get("name", ""),
         address=call.client,
         token=call.token_id or "",
+        user=call.user_id or "",
         header=lambda name: call.headers.get(name.encode("latin-1", "replace"), b"").decode("latin-1"),
         quantities=quantities,
     )

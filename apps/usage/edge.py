@@ -37,7 +37,7 @@ async def meter(call: Call, proceed: Proceed) -> Answer:
 
 
 def _usage_event(call: Call, meter: str) -> dict[str, Any]:
-    dimensions = {"token": call.token_id, "model": call.model, "request_id": call.request_id, **call.dimensions}
+    known = {"token": call.token_id, "user": call.user_id, "model": call.model, "request_id": call.request_id}
     return {
         "id": call.event_ids.get(meter) or uuid7(),
         "organization_id": call.organization_id,
@@ -45,7 +45,7 @@ def _usage_event(call: Call, meter: str) -> dict[str, Any]:
         "quantity": call.quantities[meter],
         "cost_micro_usd": None,
         "at": datetime.fromtimestamp(call.ended_at, UTC),
-        "dimensions": dimensions,
+        "dimensions": {**known, **call.dimensions},
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.core import tokens
-from tests.edge.plane import INFER, MODEL, Plane, Tenant, wait_until
+from tests.edge.plane import INFER, MODEL, PERSON, Plane, Tenant, wait_until
 from tests.replica.models import expected_probability, infer_request
 
 
@@ -49,6 +49,7 @@ def test_a_prediction_is_metered_by_its_rows_and_recorded_with_its_replica(servi
     assert (usage["meter"], usage["quantity"]) == ("predictions", 3)
     assert usage["organization_id"] == record["organization_id"] == serving.acme.id
     assert usage["dimensions"]["deployment"] == record["deployment"] == deployment["deployment_id"]
+    assert usage["dimensions"]["user"] == PERSON
     assert record["replica"] == deployment["replicas"][0]["id"]
     assert (record["status"], record["error_code"], record["route"]) == (200, "", "/v2/models/{name}/infer")
     assert record["response_bytes"] == len(reply.body)

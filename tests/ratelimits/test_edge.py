@@ -118,6 +118,12 @@ def test_s1_one_organizations_limits_do_not_touch_anothers(plane: Plane) -> None
     assert statuses(plane, 3, token=token) == [200, 200, 429]
 
 
+def test_the_calls_of_a_persons_token_count_for_the_person(plane: Plane) -> None:
+    limit(plane, policy(limit=2, subject=["user"]))
+    plane.start_edge()
+    assert statuses(plane, 3) == [200, 200, 429]
+
+
 def test_a_shadow_refuses_nothing_and_is_counted(plane: Plane) -> None:
     limit(plane, policy(limit=1, is_shadow=True))
     plane.start_edge()
