@@ -39,7 +39,8 @@ class CallDenied(DomainError):
     code = "call_denied"
     status = 403
     detail = (
-        "Your organization denies calls of this {subject}{because}. Ask an owner to take it off the list of those denied."
+        "Your organization denies calls of this {subject}{because}. "
+        "Ask an owner to take it off the list of those denied."
     )
 
 
