@@ -24,6 +24,7 @@ from apps.ratelimits.guards.known import Watched
 from apps.ratelimits.matching import SECTION, Asked, Matched, rules_for
 from apps.ratelimits.rules import Decision
 
+ACCOUNT_PATH = "/accounts/"
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 GetResponse = Callable[[Request], HttpResponse]
@@ -113,8 +114,8 @@ def _documented(parameter: re.Match[str]) -> str:
 
 
 def _account_named(request: Request) -> str:
-    """Whom a form without a signed-in person is about."""
-    if request.method != "POST" or request.path_info.startswith("/api/"):
+    """Whom a form without a signed-in person is about. No other form is read before it is known who sends it."""
+    if request.method != "POST" or not request.path_info.startswith(ACCOUNT_PATH):
         return ""
     return request.POST.get("email", "")
 

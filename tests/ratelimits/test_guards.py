@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.cache import cache
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
 
 from apps.accounts import tries
@@ -20,6 +21,7 @@ from apps.ratelimits.engine import Limiter
 from apps.ratelimits.errors import LimitOutOfBounds
 from apps.ratelimits.guards import services
 from apps.ratelimits.guards.known import INSTALLATION, KNOWN, UNCHANGED, in_force
+from apps.ratelimits.middleware import GuardMiddleware
 from apps.ratelimits.models import Guard
 from tests.accounts.browsers import is_signed_in, sign_in
 from tests.accounts.signing import ask_token
@@ -210,3 +212,15 @@ def test_what_the_operator_writes_into_the_console_counts_after_the_commit() -> 
     }
     body = {"email": "not an address", "password1": ""}
     assert [Client().post("/accounts/signup/", body).status_code for _ in range(2)] == [200, 429]
+
+
+def test_a_strangers_form_is_read_only_where_it_names_an_account() -> None:
+    """A large one elsewhere would be taken to disk before anybody asks who sends it."""
+
+    def read_by(path: str) -> bool:
+        request = RequestFactory().post(path, {"email": "ada@acme.test"})
+        GuardMiddleware(lambda request: HttpResponse())(request)
+        return hasattr(request, "_post")
+
+    assert read_by("/accounts/password/reset/")
+    assert not read_by("/o/acme/data/upload/")
