@@ -200,13 +200,13 @@ class Routes:
     def hold(self, asked: Asked) -> bool:
         if not self._exact and not self._begins:
             return True
-        with_method = f"{asked.method} {asked.route}"
-        return (
-            asked.route in self._exact
-            or with_method in self._exact
-            or asked.route.startswith(self._begins)
-            or with_method.startswith(self._begins)
-        )
+        return any(name in self._exact or name.startswith(self._begins) for name in _names(asked))
+
+
+def _names(asked: Asked) -> list[str]:
+    """What patterns may call the route. HEAD is GET too, which it costs as much as."""
+    names = [asked.route, f"{asked.method} {asked.route}"]
+    return [*names, f"GET {asked.route}"] if asked.method == "HEAD" else names
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from tests.ratelimits.published import policy, section
 
 ACME, TOKEN, PERSON = "acme", "01977f2c-5d4e-7a31-8b7e-0c1d2e3f4a5b", "01977f2c-5d4e-7a31-8b7e-0c1d2e3f4a5c"
 
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+
 
 def asked(**known: Any) -> Asked:
     return Asked(**{"organization_id": ACME, "plane": "predictions", "token": TOKEN, **known})
@@ -221,3 +223,9 @@ def test_it_is_quick_enough_to_stand_in_every_call() -> None:
     for _ in range(2000):
         rules_for(limits, call)
     assert (time.process_time() - began) / 2000 < 0.0005
+
+
+def test_what_limits_a_routes_get_limits_its_head() -> None:
+    limits = section(policy(routes=["GET /api/v1/jobs/"]))
+    met = {method: len(rules_for(limits, asked(method=method, route="/api/v1/jobs/")).rules) for method in METHODS}
+    assert met == {"GET": 1, "HEAD": 1, "POST": 0, "OPTIONS": 0}
