@@ -58,20 +58,16 @@ class Said:
 
 
 def check(organization_id: str, questions: Sequence[Question]) -> list[Said]:
-    """Answer each by itself, one after the other; those that consume in one round trip.
+    """Answer each by itself, one after the other: those that consume in one round trip, those that look in another.
 
     Raises `PolicyNotAsked` and `PolicyUnfit`, before anything is taken.
     """
     published = snapshots.read(organization_id)
     section = published.sections.get(SECTION, {}) if published else {}
-    matched = [_matched(section, question) for question in questions]
-    taken = iter(
-        _taken(organization_id, [m for m, question in zip(matched, questions, strict=True) if question.consume])
-    )
-    return [
-        next(taken) if question.consume else Said(one, _peeked(one))
-        for one, question in zip(matched, questions, strict=True)
-    ]
+    pairs = [(_matched(section, question), question) for question in questions]
+    taken = iter(_taken(organization_id, [one for one, question in pairs if question.consume]))
+    looked = iter(_looked([one for one, question in pairs if not question.consume]))
+    return [next(taken if question.consume else looked) for question in questions]
 
 
 def settle(organization_id: str, reservation: str, actual: Mapping[str, int]) -> None:
@@ -118,14 +114,15 @@ def _taken(organization_id: str, matched: Sequence[Matched]) -> list[Said]:
     ]
 
 
-def _peeked(matched: Matched) -> Decision:
-    if not matched.rules:
-        return asking.UNLIMITED
-    verdicts = asking.limiter().peek(matched.rules)
-    refusals = [
-        index for index, rule in enumerate(matched.rules) if not verdicts[index].is_allowed and not rule.is_shadow
-    ]
-    return Decision("", 0, matched.rules, verdicts, refusals=refusals)
+def _looked(matched: Sequence[Matched]) -> list[Said]:
+    limited = [one.rules for one in matched if one.rules]
+    verdicts = iter(asking.limiter().peek_each(limited) if limited else ())
+    return [Said(one, _seen(one.rules, next(verdicts)) if one.rules else asking.UNLIMITED) for one in matched]
+
+
+def _seen(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Decision:
+    refusals = [index for index, rule in enumerate(rules) if not verdicts[index].is_allowed and not rule.is_shadow]
+    return Decision("", 0, rules, verdicts, refusals=refusals)
 
 
 def _reservation(organization_id: str, matched: Matched, decision: Decision) -> str:

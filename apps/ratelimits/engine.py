@@ -121,8 +121,16 @@ class Limiter:
 
     def peek(self, rules: Sequence[Rule]) -> list[Verdict]:
         """What each rule would say now, with nothing taken."""
-        [reply] = self._ask([script.decide(rules, "", self._clock(), "peek")])
-        return self.local.peek(rules) if reply is None else script.verdicts(reply)
+        return self.peek_each([rules])[0]
+
+    def peek_each(self, calls: Sequence[Sequence[Rule]]) -> list[list[Verdict]]:
+        """The same for several calls in one round trip."""
+        now_ms = self._clock()
+        replies = self._ask([script.decide(rules, "", now_ms, "peek") for rules in calls])
+        return [
+            self.local.peek(rules) if reply is None else script.verdicts(reply)
+            for reply, rules in zip(replies, calls, strict=True)
+        ]
 
     def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
         """The call is over. `actual` is what it used, by the index of the rule; what is not named stays as expected.

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from apps.core import snapshots
 from apps.ratelimits import checking
 from apps.ratelimits.checking import Question
+from apps.ratelimits.engine import Limiter
 from apps.ratelimits.matching import Asked
 from tests.ratelimits.published import policy, publish
 
@@ -67,6 +68,19 @@ def test_a_batch_holds_a_hundred_calls(acme: Any, api_owner: APIClient) -> None:
     assert len(api_owner.post(f"{CHECK}batch/", {"calls": [{"user": "ada"}] * 100}).json()["results"]) == 100
     assert api_owner.post(f"{CHECK}batch/", {"calls": [{"user": "ada"}] * 101}).status_code == 422
     assert api_owner.post(f"{CHECK}batch/", {"calls": []}).status_code == 422
+
+
+def test_a_batch_that_only_looks_is_one_round_trip(
+    acme: Any, api_owner: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(acme.pk, customers(), customers(id="others", subject=["model"]))
+    asked: list[int] = []
+    ask_redis = Limiter._ask
+    monkeypatch.setattr(Limiter, "_ask", lambda self, calls: asked.append(len(calls)) or ask_redis(self, calls))
+    calls = [{"user": "ada", "consume": False}, {"token": "t", "consume": False}, {"user": "ada"}] * 20
+    results = api_owner.post(f"{CHECK}batch/", {"calls": calls}).json()["results"]
+    assert [len(result["policies"]) for result in results] == [1, 0, 1] * 20
+    assert sorted(asked) == [1, 20, 20]  # beside the guard of the API
 
 
 def test_tokens_are_reserved_by_estimate_and_settled_by_what_was_used(acme: Any, api_owner: APIClient) -> None:
