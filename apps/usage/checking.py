@@ -1,4 +1,4 @@
-"""Proof that the sums of the ledger are its rows added up, and their repair. Reads all organizations, as the console."""
+"""Proof that the sums of the ledger are its rows added up, and their repair. Reads all organizations."""
 
 from __future__ import annotations
 
