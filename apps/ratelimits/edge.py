@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
@@ -12,10 +13,12 @@ from apps.ratelimits import headers, refusals
 from apps.ratelimits.engine import AsyncLimiter
 from apps.ratelimits.guards.known import INSTALLATION, Watched, in_force
 from apps.ratelimits.matching import SECTION, Asked, Matched, rules_for
-from apps.ratelimits.rules import Decision
+from apps.ratelimits.rules import Algorithm, Decision
 from apps.ratelimits.seen import Recorder
 
 PLANE = "predictions"
+LOOKED_AFTER_S = 0.2
+EXTENDED_AFTER = 1 / 3  # of the time that a place is held, of which the shortest is a second
 
 Estimate = Callable[[Call], MutableMapping[str, int]]
 
@@ -24,17 +27,51 @@ class Snapshots(Protocol):
     def get(self, organization_id: str) -> Snapshot | None: ...
 
 
-class Ending:
-    """Tells the limiter of calls that are over, without making them wait for it."""
+@dataclass(slots=True)
+class Lasting:
+    """A call that holds places, and when they are to be extended, by the loop's clock."""
+
+    decision: Decision
+    every_s: float
+    due_at: float
+
+
+class Calls:
+    """Tells the limiter what becomes of calls that it let pass, without making them wait for it.
+
+    A call keeps its places for as long as it lasts; only those of a process that dies come free by themselves.
+    """
 
     def __init__(self, limiter: AsyncLimiter) -> None:
         self._limiter = limiter
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+        self._lasting: dict[str, Lasting] = {}
+        self._extending: asyncio.Task[None] | None = None
+
+    def begin(self, decision: Decision) -> None:
+        windows = [rule.window_ms for rule in decision.rules if rule.algorithm is Algorithm.LEASES]
+        if windows:
+            every_s = min(windows) / 1000 * EXTENDED_AFTER
+            due_at = asyncio.get_running_loop().time() + every_s
+            self._lasting[decision.id] = Lasting(decision, every_s, due_at)
+            if self._extending is None or self._extending.done():
+                self._extending = asyncio.create_task(self._extend(), name="ratelimits.extend")
 
     def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
+        self._lasting.pop(decision.id, None)
         task = asyncio.create_task(self._limiter.settle(decision, actual))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _extend(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._lasting:
+            await asyncio.sleep(LOOKED_AFTER_S)
+            now = clock()
+            due = [call for call in self._lasting.values() if call.due_at <= now]
+            for call in due:
+                call.due_at = now + call.every_s
+            await asyncio.gather(*(self._limiter.extend(call.decision) for call in due))
 
 
 def guard_tokens(limiter: AsyncLimiter, recorder: Recorder, snapshots: Snapshots) -> Stage:
@@ -67,7 +104,7 @@ def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None =
     `estimate` says of a call how much of other quantities than requests it is expected to take; what the call's own
     `quantities` say once it is answered is settled afterwards. A call that was refused or failed has used none of them.
     """
-    ending = Ending(limiter)
+    calls = Calls(limiter)
 
     async def stage(call: Call, proceed: Proceed) -> Answer:
         section = call.snapshot.sections.get(SECTION) if call.snapshot else None
@@ -81,6 +118,7 @@ def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None =
             raise refusals.refused(decision, matched.policies)
         told = headers.fields(decision, matched.policies)
         actual = _nothing_used(matched)
+        calls.begin(decision)
         try:
             answer = await proceed(call)
             actual = _used(call, matched)
@@ -88,7 +126,7 @@ def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None =
             error.headers = {**error.headers, **dict(told)}  # type: ignore[misc]
             raise
         finally:
-            ending.settle(decision, actual)
+            calls.settle(decision, actual)
         answer.headers.extend((name.encode(), value.encode()) for name, value in told)
         return answer
 

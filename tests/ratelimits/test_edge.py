@@ -276,3 +276,18 @@ def test_the_place_of_an_edge_that_was_killed_comes_free(plane: Plane, silent: S
     killed.kill()
     thread.join()
     wait_until(lambda: call(plane, other).status == 200, "the place free again")
+
+
+def test_a_call_holds_its_place_for_as_long_as_it_lasts(plane: Plane, silent: SilentReplica) -> None:
+    """Also when that is longer than a place is held of which nobody hears any more."""
+    plane.acme.deploy(silent)  # type: ignore[arg-type]
+    limit(plane, at_once(window_ms=1000))
+    other, serving = plane.start_edge(), plane.start_edge()
+    thread = hang(plane)
+    ends = time.monotonic() + 3
+    while time.monotonic() < ends:
+        assert call(plane, other).status == 429
+        time.sleep(0.1)
+    serving.kill()
+    thread.join()
+    wait_until(lambda: call(plane, other).status == 200, "the place free again")

@@ -59,14 +59,13 @@ class Edge(Application):
         self._quota = WithinQuota(self._redis)
         await self._snapshots.start()
         # Connections of its own: a call waits for what goes through them.
-        self._limits = Redis.from_url(os.environ["REDIS_URL"], retry=Retry(NoBackoff(), 0))
-        limiter = AsyncLimiter(self._limits)
+        self._limiter = AsyncLimiter.from_url(os.environ["REDIS_URL"])
         self._recorder = Recorder(
             SyncRedis.from_url(os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1),
-            Peers(PLANE, limiter.local),
+            Peers(PLANE, self._limiter.local),
         )
         self._recorder.start()
-        return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota, limiter, self._recorder)
+        return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota, self._limiter, self._recorder)
 
     def admit(self, call: Call) -> None:
         self._meter.in_flight.inc()
@@ -98,7 +97,7 @@ class Edge(Application):
         await self._writer.close()
         self._fleet.close()
         await asyncio.to_thread(self._recorder.close)
-        await self._limits.aclose()
+        await self._limiter.aclose()
         await self._redis.aclose()
 
 
