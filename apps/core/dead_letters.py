@@ -14,11 +14,11 @@ STREAM = "events:dead"
 MOST = 100_000
 CHUNK = 1_000
 
-# One step, so that the event is never in both places and never in none.
+# One step, so that the event is never in both places and never in none. Who was slow finds it buried by who took over.
 _BURY = """
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return 0 end
+if redis.call('XACK', KEYS[2], ARGV[1], ARGV[2]) == 0 then return 1 end
 redis.call('XADD', KEYS[1], '*', 'stream', KEYS[2], 'id', ARGV[2], 'reason', ARGV[3], 'e', ARGV[4])
-redis.call('XACK', KEYS[2], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[2], ARGV[2])
 return 1
 """

@@ -26,6 +26,7 @@ STREAM = "events:usage"
 def redis() -> Iterator[Any]:
     client = probes.client()
     client.delete(dead_letters.STREAM, STREAM)
+    client.xgroup_create(STREAM, "sink", mkstream=True)
     yield client
     client.delete(dead_letters.STREAM, STREAM)
 
@@ -39,6 +40,7 @@ def console() -> Client:
 
 def bury(redis: Any, event: bytes, reason: str = "field `id`: wrong") -> str:
     entry = redis.xadd(STREAM, {"e": event})
+    redis.xreadgroup("sink", "reader", {STREAM: ">"})
     dead_letters.bury(redis, "sink", STREAM, entry, event, reason)
     return next(dead_letters.letters(redis)).id
 

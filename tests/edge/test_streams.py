@@ -218,7 +218,7 @@ async def test_what_is_on_disk_stays_there_while_a_stream_is_full_and_follows(
 ) -> None:
     """P8: what was spooled in an hour does not fill the memory of Redis."""
     monkeypatch.setattr(streams, "BATCH", 5)
-    spool, seen = tmp_path / "spool", set()
+    spool, seen = tmp_path / "spool", set[int]()
     valkey.kill()
     async with writing(valkey, spool) as gone:
         append(gone, *range(20))
@@ -229,7 +229,7 @@ async def test_what_is_on_disk_stays_there_while_a_stream_is_full_and_follows(
         await eventually(lambda: is_refused(writer), "a refusal")
         while seen != set(range(40)):
             assert len(numbers(valkey)) <= 15
-            seen |= set(numbers(valkey))
+            seen.update(numbers(valkey))
             valkey.client.delete(STREAM)
             await eventually(lambda: not is_refused(writer) or numbers(valkey), "room again")
             await eventually(lambda: seen == set(range(40)) or numbers(valkey), "more of it")

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from apps.core import dead_letters
 from tests.edge.plane import wait_until
 from tests.sink.conftest import Sinks, call_event, usage_event
 from workers.sink import sink as sink_module
@@ -140,6 +141,38 @@ def test_two_sinks_share_the_work_and_count_nothing_twice(sinks: Sinks, acme: An
         sinks.append("events:usage", *(usage_event(acme.pk) for _ in range(300)))
     sinks.wait_until_stored()
     assert quantity(sinks, acme) == 3000
+
+
+def read(sinks: Sinks, *events: Any) -> list[bytes]:
+    """What a sink called `slow` has read and not finished."""
+    sinks.append("events:usage", *events)
+    client = sinks.valkey.client
+    client.xgroup_create("events:usage", sink_module.GROUP, id="0")
+    ((_, entries),) = client.xreadgroup(sink_module.GROUP, "slow", {"events:usage": ">"})
+    return [entry_id for entry_id, _ in entries]
+
+
+def test_what_a_slow_sink_and_its_heir_both_refuse_is_one_dead_letter(sinks: Sinks, acme: Any) -> None:
+    """P10"""
+    (entry_id,) = read(sinks, b"{")
+    for _ in range(2):
+        dead_letters.bury(sinks.valkey.client, sink_module.GROUP, "events:usage", entry_id, b"{", "no JSON")
+    assert len(sinks.dead()) == 1
+
+
+def test_what_an_erasure_took_out_of_the_stream_is_no_dead_letter(sinks: Sinks, acme: Any) -> None:
+    gone, _ = read(sinks, usage_event(acme.pk), usage_event(acme.pk, quantity=3))
+    sinks.valkey.client.xdel("events:usage", gone)
+    stopped = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "slow")
+    running = threading.Thread(target=stopped.run)
+    running.start()
+    sinks.wait_until_stored()
+    wait_until(
+        lambda: not sinks.valkey.client.xpending("events:usage", sink_module.GROUP)["pending"], "nothing pending"
+    )
+    stopped.stop()
+    running.join()
+    assert (quantity(sinks, acme), sinks.dead()) == (3, [])
 
 
 def test_redis_restarted_and_flushed_is_followed_again(sinks: Sinks, acme: Any) -> None:

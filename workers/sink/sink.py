@@ -37,21 +37,32 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Batch:
-    """What was read of one stream: the entries that may become rows, and those that never will, with the reason."""
+    """What was read of one stream: the entries that may become rows, and those that never will, with the reason.
+
+    `gone` are those that an erasure took out of the stream since they were read.
+    """
 
     table: Table
     accepted: list[Accepted] = field(default_factory=list)
     refused: list[tuple[Entry, str]] = field(default_factory=list)
+    gone: list[bytes] = field(default_factory=list)
 
     @classmethod
     def of(cls, table: Table, entries: Sequence[Entry]) -> Batch:
         batch = cls(table)
         for entry in entries:
+            if not entry[1]:
+                batch.gone.append(entry[0])
+                continue
             try:
-                batch.accepted.append((entry, table.line((entry[1] or {}).get(b"e"))))
+                batch.accepted.append((entry, table.line(entry[1].get(b"e"))))
             except MalformedEvent as error:
                 batch.refused.append((entry, str(error)))
         return batch
+
+    @property
+    def entry_count(self) -> int:
+        return len(self.accepted) + len(self.refused) + len(self.gone)
 
     @property
     def bells(self) -> set[Bell]:
@@ -96,7 +107,7 @@ class Sink:
         if self._is_catching_up:
             self._finish_writing()  # what is not acknowledged yet would be read once more
         batches = [Batch.of(table, entries) for table, entries in self._read("0" if self._is_catching_up else ">")]
-        self._is_catching_up = self._is_catching_up and any(one.accepted or one.refused for one in batches)
+        self._is_catching_up = self._is_catching_up and any(one.entry_count for one in batches)
         self._write_behind(batches)
         if time.monotonic() >= self._next_claim:
             self._take_over()
@@ -155,6 +166,8 @@ class Sink:
         """Commit the entries, then take them out of the stream; those that can never be committed go to the dead."""
         for entry, reason in batch.refused:
             self._bury(batch.table, entry, reason)
+        if batch.gone:
+            self._redis.xack(batch.table.stream, GROUP, *batch.gone)
         if batch.accepted:
             self._write(batch.table, batch.accepted)
 
