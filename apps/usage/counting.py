@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, cast
@@ -18,7 +17,6 @@ from django.utils import timezone
 from pydantic_core import from_json
 
 from apps.core import tenancy
-from apps.organizations.models import Organization
 from apps.usage import entitlements, meters
 from apps.usage.edge import STREAM
 from apps.usage.meters import Meter
@@ -28,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 10
 PAGE = 1000
+TOGETHER = 200  # counters that one look into the stream is for; what is settled a minute after it has to be found
 FAR = date(9999, 1, 1)
 LONG_AGO = date(1970, 1, 1)
 
@@ -43,41 +42,28 @@ class Unsettled(RuntimeError):
     """A counter could not be made anew, because what it counts would not stand still."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An event in the stream, on its way to the ledger."""
-
-    counter: tuple[str, str, str]
-    id: str
-    quantity: int
-
-
 def restore(*, only_unknown: bool = True) -> int:
     """Make the counters of every amount that refuses anew: those that Redis lost, or all. Returns how many."""
-    lost = [counter for counter in _all() if not only_unknown or quotas().unknown([counter])]
-    waiting = events_waiting() if lost else []
-    for counter in lost:
-        with tenancy.scope(UUID(counter.organization_id)), suppress(Unsettled):
-            rebuild(counter, waiting)
+    counters = entitlements.hard_counters(timezone.now())
+    lost = quotas().unknown(counters) if only_unknown else counters
+    for first in range(0, len(lost), TOGETHER):
+        _rebuild_all(lost[first : first + TOGETHER])
     return len(lost)
 
 
-def _all() -> Iterable[Counter]:
-    now = timezone.now()
-    ids = Organization.objects.filter(plan__in=entitlements.hard_plans()).values_list("pk", flat=True)
-    for organization_id in list(ids):
-        with tenancy.scope(organization_id):
-            yield from [entitlements.counter(amount, now) for amount in entitlements.enforced()]
+def _rebuild_all(counters: Collection[Counter]) -> None:
+    waiting = events_waiting(counters)
+    for counter in counters:
+        with tenancy.scope(UUID(counter.organization_id)), suppress(Unsettled):
+            rebuild(counter, waiting[counter])
 
 
-def rebuild(counter: Counter, waiting: Iterable[Waiting] | None = None) -> int:
+def rebuild(counter: Counter, waiting: Mapping[str, int] | None = None) -> int:
     """Install what was used, however much is settled meanwhile. Raises `Unsettled` and `RedisError`.
 
     `waiting` was read before: an event that came since then was settled since then, and is found among those.
     """
-    stream = events_waiting() if waiting is None else waiting
-    key = (counter.organization_id, counter.name, counter.period)
-    on_their_way = {event.id: event.quantity for event in stream if event.counter == key}
+    on_their_way = events_waiting([counter])[counter] if waiting is None else waiting
     for _ in range(ATTEMPTS):
         before = quotas().settled(counter)
         known = {**on_their_way, **before.lately}
@@ -124,24 +110,26 @@ def _days(counter: Counter) -> tuple[date, date]:
     return month_of(month).date(), next_month(month).date()
 
 
-def events_waiting() -> list[Waiting]:
-    """The stream's events, of all organizations; what is not a use is left out, as the sink will do."""
-    found, start = [], "-"
+def events_waiting(wanted: Collection[Counter]) -> dict[Counter, dict[str, int]]:
+    """What is in the stream for these counters: quantities by the events' ids.
+
+    What is not a use is left out, as the sink will do.
+    """
+    found: dict[Counter, dict[str, int]] = {counter: {} for counter in wanted}
+    start = "-"
     while entries := cast(Any, _client().xrange(STREAM, start, count=PAGE)):
-        found += [event for _, fields in entries if (event := _waiting(fields.get(b"e", b"")))]
+        for _, fields in entries:
+            _note(found, fields.get(b"e", b""))
         start = f"({entries[-1][0].decode()}"
     return found
 
 
-def _waiting(raw: bytes) -> Waiting | None:
-    try:
+def _note(found: Mapping[Counter, dict[str, int]], raw: bytes) -> None:
+    with suppress(KeyError, TypeError, ValueError):
         event: Mapping[str, Any] = from_json(raw)
-        at = datetime.fromisoformat(event["at"])
-        meter = meters.named(event["meter"])
-        counter = (event["organization_id"], meter.name, period_of(meter, at))
-        return Waiting(counter, event["id"], int(event["quantity"]))
-    except (KeyError, TypeError, ValueError):
-        return None
+        meter, at = meters.named(event["meter"]), datetime.fromisoformat(event["at"])
+        counter = Counter(event["organization_id"], meter.name, period_of(meter, at))
+        found[counter][event["id"]] = int(event["quantity"])
 
 
 def _is_uuid(text: str) -> bool:

@@ -66,6 +66,15 @@ def hard_plans(*only: Meter) -> QuerySet[Any]:
     return (hard.filter(meter__in=[meter.name for meter in only]) if only else hard).values("plan")
 
 
+def hard_counters(now: datetime) -> list[Counter]:
+    """What is counted for all organizations because more may be refused. Overrides say how much, and not what."""
+    metered: dict[str, list[Meter]] = {}
+    for row in Entitlement.objects.filter(is_hard=True).order_by("id"):
+        metered.setdefault(row.plan, []).append(meters.named(row.meter))
+    rows = Organization.objects.filter(plan__in=metered).values_list("pk", "plan")
+    return [Counter(str(pk), meter.name, period_of(meter, now)) for pk, plan in rows for meter in metered[plan]]
+
+
 def counter(amount: Amount, now: datetime) -> Counter:
     """What is counted against the amount in the organization in scope."""
     organization_id = str(tenancy.current_tenant_id())

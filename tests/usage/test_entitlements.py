@@ -20,6 +20,7 @@ from apps.core.ids import uuid7
 from apps.datasets import services as datasets
 from apps.datasets.models import Dataset
 from apps.notifications.models import Notification
+from apps.organizations import services as organizations
 from apps.training import services as training
 from apps.training.services import NewRun
 from apps.usage import counting, entitlements, errors, meters, notices, services, snapshot
@@ -218,6 +219,20 @@ def test_the_clock_restores_what_redis_lost(in_acme: Any, include: Include) -> N
     assert counting.restore() == 1
     assert counting.quotas().reserve({counter: 0}, uuid7(), 1).totals[counter] == 9
     assert counting.restore() == 0
+
+
+def test_looking_for_lost_counters_costs_the_same_for_many_organizations(
+    in_acme: Any, outsider: Any, include: Include, django_assert_num_queries: Any
+) -> None:
+    include("predictions", 1000)
+    counting.restore()
+    with django_assert_num_queries(2):
+        assert counting.restore() == 0
+    for number in range(3):
+        organizations.create_organization(f"More {number}", outsider, slug=f"more-{number}")
+    assert counting.restore() == 3
+    with django_assert_num_queries(2):
+        assert counting.restore() == 0
 
 
 def test_the_data_plane_is_told_of_what_refuses_and_of_nothing_else(in_acme: Any, include: Include) -> None:
