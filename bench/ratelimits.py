@@ -15,23 +15,28 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import limits
 import redis
+import redis.asyncio
 from limits.aio import storage as aio_storage
 from limits.aio import strategies as aio_strategies
 from limits.storage import RedisStorage
 
+from apps.core.edge import Answer, Call, Snapshot
+from apps.ratelimits import edge
 from apps.ratelimits.deciding import key_of
 from apps.ratelimits.engine import AsyncLimiter, Limiter
 from apps.ratelimits.rules import Algorithm, Rule
+from apps.ratelimits.seen import Recorder
 from bench.report import Row
 from bench.serving import start_valkey
 
-ROUNDS, ROUND_S, CLIENTS = 31, 0.3, 16
+ROUNDS, STAGE_ROUNDS, ROUND_S, CLIENTS = 31, 7, 0.3, 16
 SUBJECTS = 1_000
 SUBJECT_NAMES = ("address", "token", "user", "organization", "route")
 ITEMS = [limits.RateLimitItemPerMinute(100, namespace=name) for name in SUBJECT_NAMES]
@@ -55,9 +60,10 @@ def run() -> list[Row]:
         for algorithm, strategy in PAIRS.items():
             alone = _compared(lambda side, a=algorithm, s=strategy: _alone(url, side, a, s))
             rows += _rows(f"{algorithm}, one client", PEER.format(strategy), alone, 5.0)
-            together = _compared(lambda side, a=algorithm, s=strategy: asyncio.run(_together(url, side, a, s)))
+            sides = {"ours": partial(_our_loop, algorithm=algorithm), "limits": partial(_their_loop, strategy=strategy)}
+            together = _compared(lambda side, by=sides: asyncio.run(_through(url, by[side], CLIENTS)))
             rows += _rows(f"{algorithm}, {CLIENTS} at once", PEER.format(strategy), together, 5.0)
-        return [*rows, *_memory(url)]
+        return [*rows, *_stage(url), *_memory(url)]
 
 
 def _compared(one_round: Callable[[str], Round]) -> list[dict[str, Round]]:
@@ -122,22 +128,6 @@ def _theirs(url: str, strategy: str) -> Callable[[str], Any]:
     return decide
 
 
-async def _together(url: str, side: str, algorithm: Algorithm, strategy: str) -> Round:
-    client, subjects, took = redis.Redis.from_url(url), _subjects(), []
-    client.flushdb()
-    async with _our_loop(url, algorithm) if side == "ours" else _their_loop(url, strategy) as decide:
-        await decide("warm")
-
-        async def call_on() -> None:
-            while (now := time.perf_counter()) - began < ROUND_S:
-                await decide(next(subjects))
-                took.append(time.perf_counter() - now)
-
-        cpu, began = _cpu_s(client), time.perf_counter()
-        await asyncio.gather(*(call_on() for _ in range(CLIENTS)))
-        return _round(took, time.perf_counter() - began, _cpu_s(client) - cpu)
-
-
 @asynccontextmanager
 async def _our_loop(url: str, algorithm: Algorithm) -> AsyncIterator[Any]:
     limiter = AsyncLimiter.from_url(url)
@@ -158,6 +148,78 @@ async def _their_loop(url: str, strategy: str) -> AsyncIterator[Any]:
     yield decide
     with suppress(AttributeError):
         await storage.bridge.storage.aclose()
+
+
+def _stage(url: str) -> list[Row]:
+    """What the stage adds to a call of the data plane: five policies matched, decided, remembered and told."""
+    rows = []
+    for clients in (1, CLIENTS):
+        ours, bare = [], []
+        for _ in range(STAGE_ROUNDS):
+            ours.append(asyncio.run(_through(url, _limited, clients)))
+            bare.append(asyncio.run(_through(url, _pinged, clients)))
+        for name, field in (("p50", "p50_us"), ("CPU", "cpu_us")):
+            values, peers = ([getattr(one, field) for one in rounds] for rounds in (ours, bare))
+            what = f"stage of the edge, {clients} at once, {name}"
+            rows.append(
+                Row(what, median(values), "us", "a PING", median(peers), median(values) / median(peers), "", None)
+            )
+    return rows
+
+
+@asynccontextmanager
+async def _limited(url: str) -> AsyncIterator[Any]:
+    limiter, recorder = AsyncLimiter.from_url(url), Recorder(redis.Redis.from_url(url))
+    snapshot = Snapshot("acme", 1, {"limits": {"policies": [_policy(name) for name in SUBJECT_NAMES]}})
+    stage = edge.limit(limiter, recorder)
+
+    async def proceed(call: Call) -> Answer:
+        return Answer(200, [], b"")
+
+    async def pass_through(subject: str) -> None:
+        call = Call("POST", "/v2/models/m/infer", b"", {}, f"10.0.0.{subject}"[:12], "req", read=bytes)  # type: ignore[arg-type]
+        call.organization_id, call.token_id, call.user_id, call.snapshot = "acme", subject, subject, snapshot
+        call.route = "/v2/models/{name}/infer"
+        await stage(call, proceed)
+
+    yield pass_through
+    recorder.close()
+    await limiter.aclose()
+
+
+@asynccontextmanager
+async def _pinged(url: str) -> AsyncIterator[Any]:
+    client = redis.asyncio.Redis.from_url(url)
+
+    async def ping(subject: str) -> None:
+        await client.ping()
+
+    yield ping
+    await client.aclose()
+
+
+def _policy(subject: str) -> dict[str, Any]:
+    return {
+        **{"id": subject, "name": subject, "subject": [subject], "header": "", "quantity": "requests"},
+        **{"algorithm": "gcra", "limit": 10**9, "window_ms": 60_000, "burst": 10**9, "is_shadow": False},
+        **{"away": "local", "planes": ["predictions"], "routes": [], "models": []},
+    }
+
+
+async def _through(url: str, side: Callable[[str], Any], clients: int) -> Round:
+    server, subjects, took = redis.Redis.from_url(url), _subjects(), []
+    server.flushdb()
+    async with side(url) as one_call:
+        await one_call("1")
+
+        async def call_on() -> None:
+            while (now := time.perf_counter()) - began < ROUND_S:
+                await one_call(next(subjects))
+                took.append(time.perf_counter() - now)
+
+        cpu, began = _cpu_s(server), time.perf_counter()
+        await asyncio.gather(*(call_on() for _ in range(clients)))
+        return _round(took, time.perf_counter() - began, _cpu_s(server) - cpu)
 
 
 def _round(took: list[float], elapsed_s: float, cpu_s: float) -> Round:

@@ -58,7 +58,9 @@ class Calls:
                 self._extending = asyncio.create_task(self._extend(), name="ratelimits.extend")
 
     def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
-        self._lasting.pop(decision.id, None)
+        is_lasting = self._lasting.pop(decision.id, None)
+        if not (is_lasting or actual):
+            return
         task = asyncio.create_task(self._limiter.settle(decision, actual))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)

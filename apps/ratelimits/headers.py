@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from apps.ratelimits.rules import Algorithm, Decision, Rule, Verdict
@@ -18,6 +19,7 @@ UNITS = {
     "cost": ';qu="micro-usd"',
 }
 TOLD_TO_OPENAI_CLIENTS = ("requests", "tokens")
+REMEMBERED = 10_000
 LARGEST_INTEGER = 999_999_999_999_999  # of structured fields
 
 
@@ -82,6 +84,7 @@ def duration(milliseconds: int) -> str:
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest}s"
 
 
+@lru_cache(REMEMBERED)
 def string(text: str) -> str:
     """A string of structured fields, which holds printable ASCII only."""
     plain = text.encode("ascii", "replace").decode()
@@ -90,9 +93,14 @@ def string(text: str) -> str:
 
 
 def _policy_item(policy: Policy, rule: Rule) -> str:
-    unit = UNITS[policy.quantity]
-    window = "" if rule.algorithm == Algorithm.LEASES else f";w={seconds(rule.window_ms)}"
-    return f"{string(policy.name)};q={_integer(rule.limit)}{unit}{window}"
+    window_ms = 0 if rule.algorithm == Algorithm.LEASES else rule.window_ms
+    return _policy_text(policy.name, policy.quantity, rule.limit, window_ms)
+
+
+@lru_cache(REMEMBERED)
+def _policy_text(name: str, quantity: str, limit: int, window_ms: int) -> str:
+    window = f";w={seconds(window_ms)}" if window_ms else ""
+    return f"{string(name)};q={_integer(limit)}{UNITS[quantity]}{window}"
 
 
 def _limit_item(policy: Policy, verdict: Verdict) -> str:
