@@ -52,6 +52,14 @@ class Plane(models.TextChoices):
     CHECK = "check", "Asked by your own services"
 
 
+# What no call of a plane tells: a policy that needs it is met by none of them.
+UNTOLD = {
+    Plane.PREDICTIONS: frozenset({Quantity.TOKENS, Quantity.COST}),
+    Plane.API: frozenset({Quantity.TOKENS, Quantity.COST, Subject.MODEL}),
+    Plane.CHECK: frozenset(),
+}
+
+
 class EntryKind(models.TextChoices):
     ALLOW = "allow", "Allowed"
     DENY = "deny", "Denied"

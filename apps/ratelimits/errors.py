@@ -67,6 +67,12 @@ class PlaneNeeded(DomainError):
     detail = "Name at least one kind of calls that the policy limits, and each once: {planes}."
 
 
+class PolicyNeverMet(DomainError):
+    code = "policy_never_met"
+    status = 422
+    detail = "No such call tells its {untold}, so nothing would be limited. Choose other calls, or count otherwise."
+
+
 class RouteInvalid(DomainError):
     code = "route_invalid"
     status = 422

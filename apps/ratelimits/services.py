@@ -19,7 +19,7 @@ from apps.core.tenancy import current_tenant_id
 from apps.organizations import queries as organizations
 from apps.organizations.plans import LIMITS
 from apps.ratelimits import errors, values
-from apps.ratelimits.enums import Algorithm, Plane, Quantity, Subject
+from apps.ratelimits.enums import UNTOLD, Algorithm, Plane, Quantity, Subject
 from apps.ratelimits.models import LARGEST, LONGEST_WINDOW_S, Entry, PlanLimitOverride, Policy
 
 MOST_POLICIES = 50
@@ -202,7 +202,7 @@ def checked(policy: Policy) -> Policy:
     """The policy with what was given in canonical form.
 
     Raises `LimitOutOfBounds`, `PlacesOutOfBounds`, `WindowOutOfBounds`, `BurstUnfit`, `SubjectNeeded`, `HeaderNeeded`,
-    `HeaderUnfit`, `HeaderSecret`, `PlaneNeeded`, `RouteInvalid`, `TooManyNames`, `NameTooLong`.
+    `HeaderUnfit`, `HeaderSecret`, `PlaneNeeded`, `PolicyNeverMet`, `RouteInvalid`, `TooManyNames`, `NameTooLong`.
     """
     policy.name = " ".join(policy.name.split())
     policy.subject = _narrowest(_chosen(policy.subject, Subject.values))
@@ -215,6 +215,7 @@ def checked(policy: Policy) -> Policy:
     policy.header = values.header_name(policy.header) if of_header else _no_header(policy.header)
     policy.routes, policy.models = values.routes(policy.routes), values.models(policy.models)
     _require_numbers(policy)
+    _require_met(policy)
     return policy
 
 
@@ -229,6 +230,14 @@ def _require_numbers(policy: Policy) -> None:
     if policy.is_concurrency or policy.algorithm != Algorithm.GCRA:
         raise errors.BurstUnfit(field="burst")
     _require_limit(policy.burst, "burst")
+
+
+def _require_met(policy: Policy) -> None:
+    """Some call tells what the policy counts and for whom; one that limits nothing would look as if it did."""
+    needed = {policy.quantity, *policy.subject, *([Subject.MODEL] if policy.models else [])}
+    untold = [UNTOLD[Plane(plane)] & needed for plane in policy.planes]
+    if all(untold):
+        raise errors.PolicyNeverMet(field="planes", untold=" and ".join(sorted(untold[0])))
 
 
 def _require_limit(number: int, field: str = "limit") -> None:

@@ -62,9 +62,9 @@ def entry_value(subject: str, text: str) -> str:
             return network(value)
         case Subject.TOKEN | Subject.USER:
             return _id(value, "token" if subject == Subject.TOKEN else "person")
-        case Subject.HEADER | Subject.ROUTE | Subject.MODEL if (
-            1 <= len(value) <= LONGEST_HEADER and value.isprintable()
-        ):
+        case Subject.ROUTE:
+            return _path(value)
+        case Subject.HEADER | Subject.MODEL if 1 <= len(value) <= LONGEST_HEADER and value.isprintable():
             return value
     raise errors.EntryValueInvalid(
         field="value", value=value[:40], what=subject, hint=f"Give 1 to {LONGEST_HEADER} visible characters."
@@ -80,6 +80,14 @@ def network(text: str) -> str:
         raise errors.EntryValueInvalid(
             field="value", value=text[:60], what="address and no network", hint=hint
         ) from None
+
+
+def _path(text: str) -> str:
+    """A route without a method, as the limiter is told it."""
+    if _ROUTE.fullmatch(text) and text.startswith("/") and not text.endswith("*"):
+        return text
+    hint = "Write the path alone as the API reference does, such as /api/v1/jobs/{id}/."
+    raise errors.EntryValueInvalid(field="value", value=text[:40], what="route of one path", hint=hint)
 
 
 def _id(text: str, what: str) -> str:

@@ -30,6 +30,17 @@ def test_a_policy_needs_little_and_says_what_it_means(api_owner: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        {"quantity": "tokens", "planes": ["predictions", "check"]},
+        {"subject": ["model"], "planes": ["predictions", "api"]},
+    ],
+)
+def test_a_policy_that_some_of_its_calls_meet_is_taken(given: Any, api_owner: Any) -> None:
+    assert api_owner.post(POLICIES, {**EACH_KEY, **given}).status_code == 201
+
+
+@pytest.mark.parametrize(
     ("given", "field", "code"),
     [
         ({"limit": 0}, "limit", "limit_out_of_bounds"),
@@ -47,6 +58,10 @@ def test_a_policy_needs_little_and_says_what_it_means(api_owner: Any) -> None:
         ({"subject": ["header"], "header": "X-Api-Key"}, "header", "header_secret"),
         ({"header": "x-customer"}, "header", "header_unfit"),
         ({"planes": []}, "planes", "empty"),
+        ({"quantity": "tokens"}, "planes", "policy_never_met"),
+        ({"quantity": "cost", "planes": ["api"]}, "planes", "policy_never_met"),
+        ({"subject": ["model"], "planes": ["api"]}, "planes", "policy_never_met"),
+        ({"models": ["churn"], "planes": ["api"]}, "planes", "policy_never_met"),
         ({"routes": ["jobs"]}, "routes", "route_invalid"),
         ({"routes": ["/api/*/jobs/"]}, "routes", "route_invalid"),
         ({"routes": [f"/{number}" for number in range(21)]}, "routes", "too_many_names"),
@@ -141,6 +156,7 @@ def test_an_outsider_finds_no_policy_and_may_use_its_name(api_owner: Any, api_ou
         ("address", "2001:db8::1/32", "2001:db8::/32"),
         ("user", "01977F2C-5D4E-7A31-8B7E-0C1D2E3F4A5B", "01977f2c-5d4e-7a31-8b7e-0c1d2e3f4a5b"),
         ("model", " leaving ", "leaving"),
+        ("route", " /api/v1/jobs/{id}/", "/api/v1/jobs/{id}/"),
     ],
 )
 def test_a_listed_value_is_kept_as_calls_are_compared_with_it(
@@ -157,6 +173,8 @@ def test_a_listed_value_is_kept_as_calls_are_compared_with_it(
         ({"subject": "address", "value": "nowhere"}, "entry_value_invalid"),
         ({"subject": "address", "value": "fe80::1%eth0"}, "entry_value_invalid"),
         ({"subject": "token", "value": "my token"}, "entry_value_invalid"),
+        ({"subject": "route", "value": "POST /api/v1/jobs/"}, "entry_value_invalid"),
+        ({"subject": "route", "value": "/api/v1/*"}, "entry_value_invalid"),
         ({"subject": "header", "value": "gold"}, "header_needed"),
         ({"subject": "model", "value": "x", "header": "x-customer"}, "header_unfit"),
         ({"subject": "organization", "value": "x"}, "invalid_choice"),

@@ -28,7 +28,7 @@ def built(acme: Any, actor: Actor, operator: Actor) -> Policy:
     with tenancy.scope(acme.pk):
         policy = services.create_policy(name="Each key", subject=["token", "address"], limit=100, by=actor)
         shadow = services.create_policy(
-            name="Slow training", quantity="cost", limit=2_500_000, is_shadow=True, by=actor
+            name="Slow training", quantity="cost", planes=["check"], limit=2_500_000, is_shadow=True, by=actor
         )
         services.pause_policy(
             services.create_policy(name="A very long name of a policy that somebody chose", limit=10**12, by=actor),
