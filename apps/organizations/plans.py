@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class PlanLimit:
     """One limit of calls that every plan sets, under an id that stays. `field` is where a `Plan` says how many.
 
-    `plane` and `quantity` are the limiter's words; calls at once hold their place for `window_s` at most.
+    `plane` and `quantity` are the limiter's words; a call that breaks off holds its place for `window_s`.
     """
 
     id: str

@@ -59,7 +59,7 @@ class NewPolicyForm(forms.Form):
     quantity = forms.ChoiceField(label="What is counted", choices=Quantity.choices)
     limit = forms.IntegerField(min_value=1, help_text="How much may pass.")
     window_s = forms.TypedChoiceField(
-        label="In", coerce=int, help_text="Of calls at once: how long one counts at most."
+        label="In", coerce=int, help_text="Of calls at once: how long one counts that breaks off."
     )
     planes = ChoicesField(
         label="Which calls", choices=Plane.choices, error_messages={"required": "Choose at least one."}

@@ -32,7 +32,7 @@ def every_call() -> list[str]:
 class Policy(tenancy.TenantModel):
     """One limit of an organization: `limit` of a quantity in `window_s`, for each combination of its subjects.
 
-    A limit of calls at once has no rate: there `window_s` is how long a call holds its place if nobody gives it back.
+    A limit of calls at once has no rate: there `window_s` is how long a call that breaks off holds its place.
     Without a `burst` all of the limit may be used at once. Only an operator pauses a policy, and says why.
     """
 

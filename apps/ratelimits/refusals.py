@@ -22,9 +22,7 @@ class RateLimited(DomainError):
 class ConcurrencyLimited(DomainError):
     code = "concurrency_limited"
     status = 429
-    detail = (
-        "The limit “{policy}” of {limit} is reached. Try again when one of them has ended, in {wait} at the latest."
-    )
+    detail = "The limit “{policy}” of {limit} is reached. Try again when one of them has ended, or in {wait}."
 
 
 class LargerThanLimit(DomainError):

@@ -41,7 +41,10 @@ COLUMN_HELP = {
         "help_text": "`gcra` lets calls pass evenly after a burst; `window` never more than the limit in any window."
     },
     "limit": {"help_text": "From 1 to 10^12 in a window; of calls at once up to 10,000."},
-    "window_s": {"help_text": "From a second to 31 days. Of calls at once: how long one holds its place at most."},
+    "window_s": {
+        "help_text": "From a second to 31 days. Of calls at once: for how long one that breaks off still counts; a call "
+        "of the API, or one that is asked about and never settled, counts no longer either."
+    },
     "burst": {"help_text": "How much of `gcra` may be used at once; as much as the limit without it."},
     "is_shadow": {"help_text": "Whether calls are only counted and none is refused."},
     "away": {"help_text": "What becomes of calls while the limiter's memory cannot be asked."},
