@@ -97,7 +97,8 @@ def _store(client: redis.Redis, key: str, owner: UUID | str, body: dict[str, Any
 def read(owner: UUID | str) -> Snapshot | None:
     """What is published of an organization or the installation, for the control plane: at most half a second ago.
 
-    It stays the same object until it changes. While Redis is away it is what was read last.
+    It stays the same object until it changes. While Redis is away, or has lost it, it is what was read last: limits and
+    who is denied stay in force until it is published again.
     """
     now = time.monotonic()
     known = _read.get(str(owner))
@@ -105,7 +106,7 @@ def read(owner: UUID | str) -> Snapshot | None:
         return known[2]
     before = known[1:] if known else (b"", None)
     try:
-        body = cast("bytes | None", _reader().get(KEY.format(organization_id=owner))) or b""
+        body = cast("bytes | None", _reader().get(KEY.format(organization_id=owner))) or before[0]
     except redis.RedisError:
         body = before[0]
     snapshot = before[1] if body == before[0] else _decoded(body)

@@ -97,6 +97,18 @@ def test_a_denied_value_is_refused_and_told_so(acme: Any, api_owner: APIClient) 
     assert api_owner.get(JOBS).status_code == 200
 
 
+def test_what_is_denied_stays_so_when_redis_loses_it(
+    acme: Any, api_owner: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "READ_EVERY_S", 0)
+    publish(acme.pk, deny=[{"subject": "address", "value": "127.0.0.1/32", "reason": "Scrapes"}])
+    assert statuses(api_owner, 1) == [403]
+    asking.reader().delete(snapshots.KEY.format(organization_id=acme.pk))
+    assert statuses(api_owner, 2) == [403, 403]
+    publish(acme.pk)
+    assert statuses(api_owner, 1) == [200]
+
+
 def test_a_place_comes_free_with_the_answer_whatever_it_is(acme: Any, api_owner: APIClient) -> None:
     publish(acme.pk, policy("At once", quantity="concurrency", algorithm="leases", limit=1))
     assert statuses(api_owner, 3, f"{JOBS}none/") == [404] * 3
