@@ -13,12 +13,13 @@ from apps.ratelimits.rules import LONGEST_MS, MOST_UNITS, Rule
 
 
 class Level(NamedTuple):
-    """`units` and `part`/`window_ms` of a unit, as they were at `at_ms`."""
+    """`units` and `part`/`window_ms` of a unit, as they were at `at_ms` by a rule of that `burst`; 0 if not known."""
 
     units: int
     part: int
     window_ms: int
     at_ms: int
+    burst: int = 0
 
     @property
     def parts(self) -> int:
@@ -26,10 +27,17 @@ class Level(NamedTuple):
 
 
 def aged(level: Level | None, rule: Rule, now_ms: int) -> Level:
-    """What has not leaked yet. A level of the future is as if it were of now."""
+    """What has not leaked yet. A level of the future is as if it were of now.
+
+    Under a lower burst a level is no higher than that, but for what was above the burst already: whoever used much
+    of a large limit would wait for hours under a small one.
+    """
     if level is None:
-        return Level(0, 0, rule.window_ms, now_ms)
+        return Level(0, 0, rule.window_ms, now_ms, rule.burst)
     held = level.units * rule.window_ms + _divided_up(level.part * rule.window_ms, level.window_ms)
+    lowered = max(0, level.burst - rule.burst) * rule.window_ms
+    if lowered:
+        held = max(held - lowered, min(held, rule.burst * rule.window_ms))
     leaked = max(0, now_ms - level.at_ms) * rule.limit
     return _level(max(0, held - leaked), rule, now_ms)
 
@@ -70,7 +78,7 @@ def given_back(level: Level, rule: Rule, now_ms: int, quantity: int, taken_at_ms
 
 def _level(parts: int, rule: Rule, now_ms: int) -> Level:
     units, part = divmod(parts, rule.window_ms)
-    return Level(units, part, rule.window_ms, now_ms)
+    return Level(units, part, rule.window_ms, now_ms, rule.burst)
 
 
 def _divided_up(number: int, by: int) -> int:

@@ -43,22 +43,30 @@ local function write(key, state, kept_ms)
     end
 end
 
--- A level: units, part, window, at.
+-- A level: units, part, window, at, burst.
 
 local gcra = {}
 
 function gcra.look(key, rule)
     local level = read(key)
     if not level then
-        return { 0, 0, rule.window, now }
+        return { 0, 0, rule.window, now, rule.burst }
     end
-    local units, part, window, at = unpack(level)
+    local units, part, window, at, burst = unpack(level)
     if window ~= rule.window then
         local rest
         part, rest = scaled(part, rule.window, window)
         part = part + (rest > 0 and 1 or 0)
         if part == rule.window then
             units, part = units + 1, 0
+        end
+    end
+    local lowered = (burst or 0) - rule.burst
+    if lowered > 0 then
+        if units - lowered >= rule.burst then
+            units = units - lowered
+        elseif units >= rule.burst then
+            units, part = rule.burst, 0
         end
     end
     if at < now then
@@ -71,7 +79,7 @@ function gcra.look(key, rule)
             units, part = 0, 0
         end
     end
-    return { units, part, rule.window, now }, at > now
+    return { units, part, rule.window, now, rule.burst }, at > now
 end
 
 local function leaking_ms(units, part, rule)

@@ -23,11 +23,13 @@ class Bucket:
         self.log: list[tuple[int, Rule, int]] = []
 
     def level(self, rule: Rule, now_ms: int) -> Fraction:
-        level, at_ms = Fraction(0), now_ms
+        level, at_ms, burst = Fraction(0), now_ms, 0
         for moment, then, change in [*self.log, (now_ms, rule, 0)]:
             level = Fraction(ceil(level * then.window_ms), then.window_ms)  # another window rounds a part up
+            if burst > then.burst:
+                level = min(level, Fraction(then.burst)) + max(Fraction(0), level - burst)
             level -= Fraction(max(0, moment - at_ms) * then.limit, then.window_ms)
-            level, at_ms = max(Fraction(0), level) + change, moment
+            level, at_ms, burst = max(Fraction(0), level) + change, moment, then.burst
         return level
 
     def passes(self, rule: Rule, now_ms: int) -> bool:
@@ -165,6 +167,15 @@ def test_a_raised_limit_frees_a_refused_caller_at_once_and_a_lowered_one_refuses
     level = gcra.taken(gcra.aged(None, large, NOW_MS), large, NOW_MS, 5)
     assert gcra.wait_ms(level, large, NOW_MS) == 0
     assert gcra.wait_ms(level, replace(large, burst=5), NOW_MS) == 100
+
+
+def test_who_used_much_of_a_large_limit_waits_for_a_small_one_no_longer_than_for_all_of_it() -> None:
+    large, small = rule(limit=600_000, burst=600_000, window_ms=60_000), rule(limit=10, burst=10, window_ms=60_000)
+    used = gcra.taken(gcra.aged(None, large, NOW_MS), large, NOW_MS, 500_000)
+    assert gcra.wait_ms(gcra.aged(used, small, NOW_MS), small, NOW_MS) == 6_000
+    assert gcra.reset_after_ms(gcra.aged(used, small, NOW_MS), small, NOW_MS) == 60_000
+    beyond = gcra.taken(used, large, NOW_MS, 100_005)
+    assert gcra.aged(beyond, small, NOW_MS).units == 10 + 5
 
 
 def test_a_clock_that_steps_back_drains_nothing_and_blocks_nothing() -> None:
