@@ -114,7 +114,7 @@ def _accepted(file: File) -> str:
 def _stored(path: str, file: storage.Seekable, dataset: Dataset) -> Iterator[storage.Stored]:
     """Keep a file for the block, and from then on if the block succeeds. Raises `StockExceeded` before."""
     event_id = uuid7()
-    usage.reserve(STORED_BYTES, file.seek(0, os.SEEK_END), event_id=event_id)
+    reserved = usage.reserve(STORED_BYTES, file.seek(0, os.SEEK_END), event_id=event_id)
     file.seek(0)
     try:
         stored = storage.store(path, file)
@@ -122,7 +122,7 @@ def _stored(path: str, file: storage.Seekable, dataset: Dataset) -> Iterator[sto
         _meter(dataset, stored.size_bytes, event_id)
     except BaseException:
         storage.delete(path)
-        usage.release(STORED_BYTES, event_id=event_id)
+        usage.release(reserved, event_id=event_id)
         raise
 
 

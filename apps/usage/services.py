@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -22,13 +23,12 @@ from apps.usage.quotas import Counter, refusal
 TTL_MS = 60_000
 
 
-def reserve(meter: Meter, quantity: int, *, event_id: UUID) -> None:
+def reserve(meter: Meter, quantity: int, *, event_id: UUID) -> list[Counter]:
     """Keep room for a use that `record` will tell under the same id. Raises `QuotaExceeded` and `StockExceeded`.
 
-    Only amounts that refuse are reserved. While Redis is away, or cannot be told, the ledger decides.
+    Only amounts that refuse are reserved; where, is what `release` takes. While Redis is away the ledger decides.
     """
-    for amount in entitlements.enforced(meter):
-        _reserve(amount, quantity, event_id)
+    return [_reserve(amount, quantity, event_id) for amount in entitlements.enforced(meter)]
 
 
 def require_left(meter: Meter) -> None:
@@ -38,13 +38,14 @@ def require_left(meter: Meter) -> None:
         _require(amount, counting.used(meter, now), 1, now)
 
 
-def release(meter: Meter, *, event_id: UUID) -> None:
-    """Give back what was reserved for a use that never was."""
-    with suppress(redis.RedisError):
-        counting.quotas().release(_counters(meter, timezone.now()), event_id)
+def release(reserved: Sequence[Counter], *, event_id: UUID) -> None:
+    """Give back what was reserved for a use that never was. Asks no database, which may be why."""
+    if reserved:
+        with suppress(redis.RedisError):
+            counting.quotas().release(reserved, event_id)
 
 
-def _reserve(amount: Amount, quantity: int, event_id: UUID) -> None:
+def _reserve(amount: Amount, quantity: int, event_id: UUID) -> Counter:
     now = timezone.now()
     counter = entitlements.counter(amount, now)
     try:
@@ -54,9 +55,10 @@ def _reserve(amount: Amount, quantity: int, event_id: UUID) -> None:
             answer = counting.quotas().reserve({counter: quantity}, event_id, TTL_MS)
     except (redis.RedisError, counting.Unsettled):
         _require(amount, counting.used(amount.meter, now), quantity, now)
-        return
+        return counter
     if answer.refused:
         raise refusal(amount.meter, answer.totals[counter], amount.included or 0, now)
+    return counter
 
 
 def _require(amount: Amount, used: int, quantity: int, now: datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 from django.core.files.base import ContentFile
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from pydantic_core import to_json
 
@@ -259,6 +259,23 @@ def test_an_upload_without_room_is_refused_and_leaves_nothing(
         datasets.delete_dataset(Dataset.objects.get(name="Plants"), by=actor)
     assert counting.used(meters.STORED_BYTES, timezone.now()) == 0
     datasets.create_dataset("More", ContentFile(content + b"1,2,3\n", "more.csv"), by=actor)
+
+
+def test_what_a_failed_upload_reserved_is_given_back_and_its_error_is_told(
+    in_acme: Any, include: Include, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    include("stored_bytes", 10_000)
+    counting.rebuild(counter_of(meters.STORED_BYTES))
+
+    def refused(*arguments: Any, **fields: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+    monkeypatch.setattr(datasets, "_new_version", refused)
+    with pytest.raises(DatabaseError, match="division by zero"), transaction.atomic():
+        datasets.create_dataset("Plants", ContentFile(plants_csv().encode(), "plants.csv"), by=actor)
+    counter = counter_of(meters.STORED_BYTES)
+    assert counting.quotas().reserve({counter: 0}, uuid7(), 1).totals[counter] == 0
 
 
 def test_stored_data_is_what_the_versions_take(in_acme: Any, actor: Actor) -> None:
