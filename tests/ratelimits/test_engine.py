@@ -243,6 +243,18 @@ def test_no_place_stays_taken_because_redis_hung_when_its_call_began_or_ended(
     assert limiter.peek([call])[0].remaining == 5
 
 
+def test_while_redis_is_full_calls_are_decided_alone_and_their_places_come_free(
+    limiter: Limiter, valkey: PrivateValkey
+) -> None:
+    call = rule(Algorithm.LEASES, limit=5, window_ms=LONG_MS)
+    held = limiter.decide([call])
+    valkey.client.config_set("maxmemory", 1)
+    limiter.release(held)
+    assert limiter.decide([rule(key="limits:{acme}:q")]).is_local
+    valkey.client.config_set("maxmemory", 0)
+    assert limiter.peek([call])[0].remaining == 5
+
+
 async def test_no_place_stays_taken_in_a_loop_because_redis_hung(
     async_limiter: AsyncLimiter, limiter: Limiter, valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
