@@ -127,6 +127,11 @@ def format_day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
 
 
+def format_month(at: datetime) -> str:
+    """The month: "2025-03"."""
+    return f"{at:%Y-%m}"
+
+
 def format_day_of_month(at: datetime) -> str:
     """The day on an axis: "03 Mar"."""
     return f"{at:%d %b}"

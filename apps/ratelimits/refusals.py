@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apps.core.errors import DomainError
+from apps.core.formatting import format_count
 from apps.ratelimits import headers
 from apps.ratelimits.matching import Denial, Policy
 from apps.ratelimits.rules import Decision, Rule
@@ -59,7 +60,7 @@ def refused(decision: Decision, policies: Sequence[Policy]) -> DomainError:
 
 
 def limit_in_words(policy: Policy, rule: Rule) -> str:
-    amount = f"{rule.limit:,} {UNITS[policy.quantity]}"
+    amount = f"{format_count(rule.limit)} {UNITS[policy.quantity]}"
     return amount if policy.quantity == "concurrency" else f"{amount} {period_in_words(rule.window_ms // 1000)}"
 
 

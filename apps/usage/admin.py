@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, Case, Exists, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
@@ -14,9 +15,9 @@ from unfold.decorators import display
 from apps.core import tenancy
 from apps.core.admin import REASON_LENGTH, ConsoleAdmin, reason_given
 from apps.core.formatting import ABSENT, format_percent
-from apps.usage import entitlements, largest, meters
+from apps.usage import entitlements, meters
 from apps.usage.meters import Meter
-from apps.usage.models import Entitlement, OrganizationUsage, Override, UsageEvent
+from apps.usage.models import Entitlement, OrganizationUsage, Override, UsageDay, UsageEvent
 from apps.usage.quotas import month_of
 
 
@@ -121,7 +122,7 @@ class OrganizationUsageAdmin(ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = self.model.objects.using("console")
-        return largest.with_use(rows, month_of(timezone.now()).date()).order_by(*self.get_ordering(request))
+        return with_use(rows, month_of(timezone.now()).date()).order_by(*self.get_ordering(request))
 
     def tenant_of(self, row: Any) -> Any:
         return row.pk
@@ -145,3 +146,33 @@ def _end_given(request: HttpRequest) -> datetime:
     with suppress(ValueError):
         return datetime.combine(date.fromisoformat(request.POST.get("ends_on", "")), time.max, UTC)
     return LONG_AGO
+
+
+def with_use(organizations: QuerySet[Any], month: date) -> QuerySet[Any]:
+    """Each organization with `<meter>_used` since `month`, `<meter>_of_all` that everybody used, `<meter>_included`."""
+    for meter in meters.METERS.values():
+        organizations = organizations.annotate(
+            **{
+                f"{meter}_used": Coalesce(Subquery(_used(meter, month, organization=OuterRef("pk"))), 0),
+                f"{meter}_of_all": Coalesce(Subquery(_used(meter, month)), 0),
+                f"{meter}_included": _included(meter),
+            }
+        )
+    return organizations
+
+
+def _used(meter: Meter, month: date, **whose: Any) -> QuerySet[Any]:
+    days = Q() if meter.is_stock else Q(day__gte=month)
+    rows = UsageDay.unscoped.filter(days, meter=meter.name, **whose).order_by()
+    return rows.values("meter").annotate(used=Sum("quantity", output_field=BigIntegerField())).values("used")
+
+
+def _included(meter: Meter) -> Case:
+    given = Override.unscoped.filter(organization=OuterRef("pk"), meter=meter.name, ends_at__gt=Now())
+    planned = Entitlement.objects.filter(plan=OuterRef("plan"), meter=meter.name)
+    overridden = Subquery(given.order_by("-id").values("included")[:1])
+    return Case(
+        When(Exists(given), then=overridden),
+        default=Subquery(planned.values("included")[:1]),
+        output_field=BigIntegerField(null=True),
+    )

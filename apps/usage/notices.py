@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from apps.core.formatting import format_month
 from apps.notifications import services as notifications
 from apps.organizations.enums import Role
 from apps.organizations.models import Membership, Organization
@@ -37,7 +38,7 @@ def _tell_of(amount: Amount, used: int, now: datetime) -> None:
     percent = next((step for step in STEPS if used * 100 >= (amount.included or 0) * step), None)
     if percent is None:
         return
-    key = {"meter": amount.meter.name, "period": f"{month_of(now):%Y-%m}", "percent": percent}
+    key = {"meter": amount.meter.name, "period": format_month(month_of(now)), "percent": percent}
     notice, is_new = QuotaNotice.objects.get_or_create(**key)
     if not is_new:
         return

@@ -19,6 +19,7 @@ import redis
 from redis.asyncio import Redis as AsyncRedis
 
 from apps.core.errors import DomainError
+from apps.core.formatting import format_date, format_month
 from apps.usage.meters import Meter
 
 ALWAYS = "all"  # the period of a stock
@@ -159,7 +160,7 @@ def refusal(meter: Meter, used: int, included: int, now: datetime) -> DomainErro
         return StockExceeded(**told)
     begins = next_month(now)
     seconds = int((begins - now).total_seconds()) + 1
-    return QuotaExceeded(retry_after_s=seconds, begins=f"{begins:%-d %B %Y} (UTC)", **told)
+    return QuotaExceeded(retry_after_s=seconds, begins=f"{format_date(begins)} (UTC)", **told)
 
 
 def month_of(now: datetime) -> datetime:
@@ -172,7 +173,7 @@ def next_month(now: datetime) -> datetime:
 
 
 def period_of(meter: Meter, now: datetime) -> str:
-    return ALWAYS if meter.is_stock else f"{now.astimezone(UTC):%Y-%m}"
+    return ALWAYS if meter.is_stock else format_month(now.astimezone(UTC))
 
 
 @dataclass(frozen=True, slots=True)

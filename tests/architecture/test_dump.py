@@ -13,6 +13,7 @@ from django.contrib.auth import SESSION_KEY
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
+from psycopg import sql
 
 from apps.accounts import mail as accounts_mail
 from apps.accounts.jwt import keys
@@ -41,7 +42,8 @@ def dump() -> str:
 
 
 def _rows_of(connection: Any, table: str) -> str:
-    with connection.cursor().copy(f'COPY "{table}" TO STDOUT') as rows:
+    query = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT").format(sql.Identifier(table))
+    with connection.cursor().copy(query) as rows:
         return b"".join(bytes(row) for row in rows).decode()
 
 

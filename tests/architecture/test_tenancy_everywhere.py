@@ -34,6 +34,8 @@ GLOBAL_MODELS = {
     "organizations.FeatureFlag",
     "organizations.Organization",
     "ratelimits.Guard",
+    "usage.Entitlement",
+    "usage.OrganizationUsage",
 }
 
 

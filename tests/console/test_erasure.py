@@ -132,6 +132,7 @@ def test_the_receipt_counts_what_there_was_and_tells_nothing_of_a_person(due_acm
             for (table,) in connection.execute(
                 "SELECT table_name FROM information_schema.columns WHERE column_name = 'organization_id'"
                 " AND table_schema = 'public' AND table_name <> 'console_erasurereceipt'"
+                " AND NOT (SELECT relispartition FROM pg_class WHERE oid = table_name::text::regclass)"
             ).fetchall()
         ]
         query = sql.SQL("SELECT count(*) FROM {} WHERE organization_id = %s")
@@ -270,12 +271,13 @@ def test_p6_a_process_killed_in_the_middle_of_a_batch_loses_and_doubles_no_count
 def test_rows_are_removed_and_counted_in_batches(due_acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasure, "BATCH_ROWS", 4)
     with tenancy.scope(due_acme.pk):
+        before = UsageEvent.objects.count()
         UsageEvent.objects.bulk_create(
             UsageEvent(meter="predictions", quantity=1, occurred_at=timezone.now()) for _ in range(10)
         )
     receipt = erasure.erase(due_acme.pk)
     assert receipt is not None
-    assert receipt.row_counts["usage_usageevent"] == 11
+    assert receipt.row_counts["usage_usageevent"] == before + 10
 
 
 def test_what_is_left_makes_it_fail_loudly_until_it_is_gone(

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.contrib import admin
 from django.db import connections
+from django.db.models import Sum
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -27,6 +28,7 @@ from apps.notifications.models import Delivery
 from apps.organizations import services
 from apps.organizations.models import Membership, Organization
 from apps.usage import services as usage
+from apps.usage.models import UsageEvent
 from tests import database
 from tests.conftest import actor_of
 from tests.factories import world
@@ -105,10 +107,11 @@ def test_p3_each_number_of_the_list_is_that_of_the_rows_behind_it(
         usage.record("training_ms", 90_000, event_id=uuid7())
         earlier = timezone.now() - timedelta(days=40)
         usage.record("predictions", 7, event_id=uuid7(earlier), occurred_at=earlier)
+        stored = UsageEvent.objects.filter(meter="stored_bytes").aggregate(bytes=Sum("quantity"))["bytes"]
     row = figures(console, "acme")
     assert (row.member_count, row.failed_call_count, row.failed_job_count) == (3, 2, 2)
     assert (row.failed_delivery_count, row.ready_count, row.failing_count) == (1, 0, 1)
-    assert row.usage == {"calls": 2, "training_ms": 90_000, "stored_bytes": None, "cost_micro_usd": 1_250_000}
+    assert row.usage == {"calls": 2, "training_ms": 90_000, "stored_bytes": stored, "cost_micro_usd": 1_250_000}
     told = columns(console, "acme")
     assert ">$1.25<" in told["spend"]
     assert ">1 m 30 s<" in told["compute"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -18,9 +19,11 @@ from apps.logs.models import CallRecord
 from apps.notifications.models import DeliveryAttempt, Notification
 from apps.notifications.services import webhooks
 from apps.organizations import services
+from apps.organizations.plans import LIMIT_CHOICES
 from apps.ratelimits import services as limits
+from apps.ratelimits.models import PlanLimitOverride
 from apps.training.models import PlannedColumn, TrainingRun, Trial, TrialScore
-from apps.usage.models import UsageEvent
+from apps.usage.models import Override, QuotaNotice, UsageEvent
 from tests.factories.serving import make_model_version
 from tests.factories.tables import plants_csv, ready_version
 
@@ -71,6 +74,10 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         export = DataExport.objects.create(job=job)
         StoppedDeployment.objects.create(deployment=deployment)
         event = UsageEvent.objects.create(meter="predictions", quantity=1, occurred_at=timezone.now())
+        soon = timezone.now() + timedelta(days=1)
+        PlanLimitOverride.objects.create(plan_limit=LIMIT_CHOICES[0][0], limit=10**9, ends_at=soon, reason=mark)
+        Override.objects.create(meter="predictions", included=10**9, ends_at=soon, reason=mark, operator_label=mark)
+        QuotaNotice.objects.create(meter="predictions", period="2026-01", percent=80)
         policy = limits.create_policy(name=f"{mark}-policy", limit=1_000_000, by=actor)
         listed = limits.create_entry("deny", "header", f"{mark}-customer", header="x-customer", by=actor)
     return {

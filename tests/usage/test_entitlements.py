@@ -151,7 +151,7 @@ def test_what_is_used_up_is_refused_until_the_month_ends(in_acme: Any, include: 
 
 def test_the_refusal_says_when_the_month_begins_anew() -> None:
     error = refusal(meters.PREDICTIONS, 10, 10, datetime(2026, 12, 31, 23, 59, 30, tzinfo=UTC))
-    assert (error.headers["Retry-After"], "1 January 2027 (UTC)" in error.message) == ("31", True)
+    assert (error.headers["Retry-After"], "1 Jan 2027 (UTC)" in error.message) == ("31", True)
 
 
 def test_what_last_month_used_does_not_count(in_acme: Any, include: Include) -> None:
