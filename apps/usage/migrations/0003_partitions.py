@@ -165,13 +165,14 @@ CREATE TRIGGER usage_append_only BEFORE UPDATE ON usage_usageevent
     FOR EACH STATEMENT EXECUTE FUNCTION usage_refuse_change();
 """
 
-# An id that does not tell the event's time is replaced by one that does, made of that time and the id that was.
+# An id that does not tell the event's time is replaced by one that does, made of that time and the id that was. So is
+# each of a job's attempt, as jobs make it from now on: a job that runs again tells of its first attempts once more.
 MOVE = """
 INSERT INTO usage_usageevent
     (id, organization_id, created_at, meter, quantity, cost_micro_usd, occurred_at, dimensions)
 SELECT
     CASE
-        WHEN uuid_extract_version(id) = 7
+        WHEN meter <> 'job_ms' AND uuid_extract_version(id) = 7
             AND occurred_at - uuid_extract_timestamp(id) BETWEEN interval '-24 hours' AND interval '24 hours'
         THEN id
         ELSE usage_derived_id(occurred_at, id::text)
