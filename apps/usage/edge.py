@@ -122,9 +122,9 @@ class WithinQuota:
 
 
 def rows_of(body: bytes) -> int:
-    """How many rows the body says that it holds; one that says nothing will be refused by who reads it."""
+    """How many rows the body says that it holds, at least one: a used up amount lets nobody pass who says none."""
     found = SHAPE.search(body)
-    return int(found[1]) if found else 1
+    return max(int(found[1]), 1) if found else 1
 
 
 def _refusal(counter: Counter, used: int) -> Exception:

@@ -96,6 +96,7 @@ def test_a_counter_that_redis_lost_is_not_taken_for_nothing(serving_plane: Plane
         (b'{"inputs": []}', 1),
         (b"\xff\x00", 1),
         (b'{"shape": [-4]}', 1),
+        (b'{"parameters": {"shape": [0]}, "inputs": [{"shape": [900, 1]}]}', 1),
     ],
 )
 def test_the_rows_are_those_that_the_body_says(body: bytes, expected: int) -> None:
