@@ -160,6 +160,24 @@ def test_what_a_slow_sink_and_its_heir_both_refuse_is_one_dead_letter(sinks: Sin
     assert len(sinks.dead()) == 1
 
 
+def test_full_dead_letters_keep_nothing_back_that_was_read_and_fits(
+    sinks: Sinks, acme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "MOST", 0)
+    sinks.append("events:usage", b"{", usage_event(uuid.uuid4()), usage_event(acme.pk, quantity=3))
+    sinks.append("events:calls", call_event(acme.pk))
+    sink = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "waiting")
+    running = threading.Thread(target=sink.run)
+    running.start()
+    wait_until(lambda: sinks.rows(acme.pk, "logs_callrecord"), "the call")
+    assert (quantity(sinks, acme), sinks.valkey.client.xlen("events:usage")) == (3, 2)
+    monkeypatch.setattr(dead_letters, "MOST", 10)
+    sinks.wait_until_stored()
+    sink.stop()
+    running.join()
+    assert len(sinks.dead()) == 2
+
+
 def test_what_an_erasure_took_out_of_the_stream_is_no_dead_letter(sinks: Sinks, acme: Any) -> None:
     gone, _ = read(sinks, usage_event(acme.pk), usage_event(acme.pk, quantity=3))
     sinks.valkey.client.xdel("events:usage", gone)

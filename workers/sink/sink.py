@@ -127,6 +127,9 @@ class Sink:
     def _store_all(self, batches: list[Batch]) -> set[Bell]:
         for batch in batches:
             self._store(batch)
+        for batch in batches:  # last, because it waits while the dead letters are full
+            for entry, reason in batch.refused:
+                self._bury(batch.table, entry, reason)
         return {bell for batch in batches for bell in batch.bells}
 
     def _read(self, position: str) -> list[tuple[Table, list[Entry]]]:
@@ -163,27 +166,25 @@ class Sink:
                     raise
 
     def _store(self, batch: Batch) -> None:
-        """Commit the entries, then take them out of the stream; those that can never be committed go to the dead."""
-        for entry, reason in batch.refused:
-            self._bury(batch.table, entry, reason)
+        """Commit the entries, then take them out of the stream; those that prove to fit nowhere join the refused."""
         if batch.gone:
             self._redis.xack(batch.table.stream, GROUP, *batch.gone)
         if batch.accepted:
-            self._write(batch.table, batch.accepted)
+            self._write(batch, batch.accepted)
 
-    def _write(self, table: Table, accepted: Sequence[Accepted]) -> None:
+    def _write(self, batch: Batch, accepted: Sequence[Accepted]) -> None:
         try:
-            self._destination.write(table, [line for _, line in accepted])
+            self._destination.write(batch.table, [line for _, line in accepted])
         except RowsRefused as error:
             if len(accepted) == 1:
-                self._bury(table, accepted[0][0], str(error))
+                batch.refused.append((accepted[0][0], str(error)))
                 return
             # One of them spoils the transaction: halve until it stands alone.
             middle = len(accepted) // 2
-            self._write(table, accepted[:middle])
-            self._write(table, accepted[middle:])
+            self._write(batch, accepted[:middle])
+            self._write(batch, accepted[middle:])
         else:
-            self._finish(table, accepted)
+            self._finish(batch.table, accepted)
 
     def _finish(self, table: Table, accepted: Sequence[Accepted]) -> None:
         ids = [entry_id for (entry_id, _), _ in accepted]
