@@ -95,6 +95,15 @@ def test_the_nightly_check_leaves_its_result(ledgers: None, acme: Any) -> None:
     assert datetime.fromisoformat(kept["at"]) > START
 
 
+def test_a_repair_ends_the_alarm(ledgers: None, acme: Any) -> None:
+    damage(acme, UsageDay)
+    tasks.check_ledger()
+    assert check("--repair")[0] == 0
+    kept = checking.last_check()
+    assert kept is not None
+    assert kept["differences"] == 0
+
+
 def test_an_unknown_organization_is_refused() -> None:
     with pytest.raises(CommandError, match="no organization nobody"):
         check("--organization", "nobody")
