@@ -52,6 +52,7 @@ def crowded(acme: Any, actor: Actor) -> Iterator[Any]:
         multiply(admin, "training_trainingrun", name="'churn ' || n", job_id=NUMBERED_ID)
         multiply(admin, "deployments_deployment", name="'churn-' || n")
         multiply(admin, "jobs_job", label="'churn ' || n")
+        multiply(admin, "ratelimits_policy", name="'churn ' || n")
         multiply(admin, "accounts_user", email="'churn' || n || '@acme.test'")
         multiply(admin, "organizations_membership", user_id=NUMBERED_ID)
     with tenancy.scope(acme.pk):
