@@ -33,6 +33,7 @@ LOGIN = "/accounts/login/"
 
 @pytest.fixture(autouse=True)
 def nothing_counted() -> Iterator[None]:
+    asking.recorder().flush()  # what the test before it decided in its last second
     cache.clear()
     snapshots._read.clear()
     yield
