@@ -63,6 +63,11 @@ def format_percent(share: float | None, digits: int = 3) -> str:
     return ABSENT if share is None else f"{format_significant(Decimal(str(share)) * 100, digits)}%"
 
 
+def format_part(share: float) -> str:
+    """A share of one in whole percents, for a glance: "93%", and "under 1%" for the least."""
+    return "under 1%" if 0 < share < 0.01 else f"{round(share * 100):,}%"
+
+
 def format_duration(milliseconds: float | None) -> str:
     """The two largest units, cut behind the smaller: "340 ms", "1.2 s", "2 m 05 s", "3 h 07 m", "2 d 04 h"."""
     if milliseconds is None:

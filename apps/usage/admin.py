@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from apps.core import tenancy
 from apps.core.admin import REASON_LENGTH, ConsoleAdmin, reason_given
-from apps.core.formatting import ABSENT, format_percent
+from apps.core.formatting import ABSENT, format_part
 from apps.usage import entitlements, meters
 from apps.usage.meters import Meter
 from apps.usage.models import Entitlement, OrganizationUsage, Override, UsageDay, UsageEvent
@@ -100,9 +100,9 @@ def _column(meter: Meter) -> Any:
         used, of_all, included = (getattr(row, f"{meter}_{name}") for name in ("used", "of_all", "included"))
         if not used:
             return ABSENT
-        share = f"{format_percent(used / of_all)} of all" if of_all > 0 else ""
-        within = f"{format_percent(used / included)} of {meter.text(included)}" if included else ""
-        return ", ".join(filter(None, (meter.text(used), share, within)))
+        share = f"{format_part(used / of_all)} of everybody's" if of_all > 0 else ""
+        within = f"{format_part(used / included)} of the {meter.text(included)} included" if included else ""
+        return " · ".join(filter(None, (meter.text(used), share, within)))
 
     column.__name__ = str(meter)
     return column

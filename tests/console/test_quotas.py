@@ -65,8 +65,8 @@ def test_the_largest_users_stand_first_with_their_shares(
     use(globex, 90)
     page = text_of(console.get(LARGEST))
     assert page.index("Globex") < page.index("Acme")
-    assert "90, 75% of all, 90% of 100" in page
-    assert "30, 25% of all, 30% of 100" in page
+    assert "90 · 75% of everybody's · 90% of the 100 included" in page
+    assert "30 · 25% of everybody's · 30% of the 100 included" in page
 
 
 def test_the_list_takes_as_many_queries_for_more_organizations(console: Client, acme: Any, request: Any) -> None:
@@ -85,7 +85,7 @@ def test_an_override_is_asked_for_with_its_reason_and_stands_in_the_trail(
     assert "Which amount?" in text_of(grant(console, acme, reason=""))
     use(acme, 50)
     grant(console, acme)
-    assert "50, 100% of all, 20% of 250" in text_of(console.get(LARGEST))
+    assert "50 · 100% of everybody's · 20% of the 250 included" in text_of(console.get(LARGEST))
     with tenancy.scope(acme.pk):
         entry = AuditEntry.objects.get(action="quota_override.created")
         assert entry.changes["reason"] == "Launch week"

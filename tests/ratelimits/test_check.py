@@ -48,6 +48,14 @@ def test_the_headers_are_those_of_what_was_asked(acme: Any, api_owner: APIClient
     assert (answer["x-ratelimit-limit-requests"], answer["x-ratelimit-remaining-requests"]) == ("3", "2")
 
 
+@pytest.mark.parametrize("call", [{"subject": {"user": "bob"}}, {"user": "bob", "token_count": 5}])
+def test_a_member_that_is_misspelt_lets_nobody_through(acme: Any, api_owner: APIClient, call: dict[str, Any]) -> None:
+    for path, body in ((CHECK, call), (f"{CHECK}batch/", {"calls": [call]})):
+        answer = api_owner.post(path, body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+        assert "There is no such member" in answer.content.decode()
+
+
 def test_looking_takes_nothing(acme: Any, api_owner: APIClient) -> None:
     publish(acme.pk, customers())
     looks = [ask(api_owner, consume=False) for _ in range(5)]

@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.api.strict import StrictSerializer
 from apps.jobs import callbacks
 from apps.jobs.enums import DEFAULT_PRIORITY, HIGHEST_PRIORITY, KIND, MAX_INPUT_BYTES, MAX_TAGS, TAG
 from apps.jobs.models import Job, JobLogLine, JobTransition
@@ -44,11 +45,7 @@ class JsonObjectField(serializers.DictField):
         return value
 
 
-class NewJobSerializer(serializers.Serializer):
-    """Refuses members that it does not know: a wish that is misspelt must not be one that is passed over."""
-
-    default_error_messages = {"unknown": "There is no such member. There are: {known}."}
-
+class NewJobSerializer(StrictSerializer):
     kind = serializers.RegexField(
         KIND,
         help_text="One of the organization's own, or one of ours that is open.",
@@ -74,13 +71,6 @@ class NewJobSerializer(serializers.Serializer):
     callback_url = serializers.CharField(
         max_length=1000, required=False, help_text="Where its end is posted, signed as Standard Webhooks says."
     )
-
-    def to_internal_value(self, data: Any) -> Any:
-        told = super().to_internal_value(data)
-        if unknown := set(data) - set(self.fields):
-            message = self.error_messages["unknown"].format(known=", ".join(self.fields))
-            raise serializers.ValidationError({name: [message] for name in sorted(unknown)})
-        return told
 
     def wishes(self) -> Wishes:
         told = self.validated_data

@@ -9,6 +9,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.api.strict import StrictSerializer
 from apps.core.api.views import InTenant
 from apps.ratelimits import checking, headers
 from apps.ratelimits.checking import Question, Said
@@ -22,7 +23,7 @@ LONGEST_RESERVATION = 20_000
 QUANTITIES = ("requests", "tokens", "cost")
 
 
-class CheckedAmountsSerializer(serializers.Serializer):
+class CheckedAmountsSerializer(StrictSerializer):
     requests = serializers.IntegerField(min_value=0, max_value=LARGEST, required=False)
     tokens = serializers.IntegerField(min_value=0, max_value=LARGEST, required=False)
     cost = serializers.IntegerField(
@@ -53,7 +54,7 @@ class CheckedCallSerializer(CheckedAmountsSerializer):
         return {name.lower(): value for name, value in given.items()}
 
 
-class CheckedCallsSerializer(serializers.Serializer):
+class CheckedCallsSerializer(StrictSerializer):
     calls = serializers.ListField(child=CheckedCallSerializer(), min_length=1, max_length=MOST_CALLS)
 
 
