@@ -1,4 +1,4 @@
-"""Bodies in which a member that is misspelt is refused instead of passed over."""
+"""Bodies in which a member that is misspelt is refused by its name instead of passed over."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 
+# Without a docstring, which would stand in the API's document at each that is made of it.
 class StrictSerializer(serializers.Serializer):
-    """Refuses members that it does not know, each by its name."""
-
     default_error_messages = {"unknown": "There is no such member. There are: {known}."}
 
     def to_internal_value(self, data: Any) -> Any:
