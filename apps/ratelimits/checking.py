@@ -73,11 +73,18 @@ def check(organization_id: str, questions: Sequence[Question]) -> list[Said]:
 def settle(organization_id: str, reservation: str, actual: Mapping[str, int]) -> None:
     """The call is over: its places come free, and `actual` counts in place of what was expected, by quantity.
 
-    Raises `ReservationInvalid`.
+    Told again, it changes nothing. Raises `ReservationInvalid`.
     """
     decision, quantities = _decision(organization_id, reservation)
     used = {index: actual[name] for index, name in enumerate(quantities) if name in actual}
-    asking.limiter().settle(decision, used)
+    if asking.limiter().mark(f"limits:{{{organization_id}}}:settled:{decision.id}", _counts_for_ms(decision)):
+        asking.limiter().settle(decision, used)
+
+
+def _counts_for_ms(decision: Decision) -> int:
+    """How long what the call took can be seen in any of its limits."""
+    spans = zip(decision.rules, decision.verdicts, strict=True)
+    return max(max(rule.window_ms, verdict.reset_after_ms) for rule, verdict in spans)
 
 
 def _matched(section: Mapping[str, Any], question: Question) -> Matched:

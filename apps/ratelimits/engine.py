@@ -155,6 +155,14 @@ class Limiter:
         reply = self._ask([command])[0] if command else None
         return reply is None or bool(reply[0])
 
+    def mark(self, name: str, kept_ms: int) -> bool:
+        """Set a mark for so long; False if it stood there already. Without Redis each is a new one."""
+        try:
+            return bool(self._redis.set(name, 1, px=max(1, kept_ms), nx=True))
+        except (RedisError, OSError) as error:
+            self._watch.failed(error)
+            return True
+
     def forget(self, rules: Sequence[Rule]) -> None:
         """Begin anew with all of them."""
         self.local.forget(rules)

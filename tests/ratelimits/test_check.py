@@ -100,6 +100,15 @@ def test_tokens_are_reserved_by_estimate_and_settled_by_what_was_used(acme: Any,
     assert ask(api_owner, tokens=1001)["retry_after_ms"] == -1
 
 
+def test_a_call_that_is_settled_twice_counts_once(acme: Any, api_owner: APIClient) -> None:
+    publish(acme.pk, customers(quantity="tokens", limit=1000, algorithm="window"))
+    said = ask(api_owner, tokens=100)
+    for _ in range(2):
+        answer = api_owner.post(SETTLE, {"reservation": said["reservation"], "tokens": 400})
+        assert answer.status_code == 204
+    assert ask(api_owner, tokens=0)["policies"][0]["remaining"] == 600
+
+
 def test_a_place_comes_free_when_the_call_is_settled(acme: Any, api_owner: APIClient) -> None:
     publish(acme.pk, customers(quantity="concurrency", algorithm="leases", limit=1))
     said = ask(api_owner)
