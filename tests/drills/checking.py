@@ -57,7 +57,8 @@ RULES = {
         )""",
     "the ledger holds each span that a job ran": """
         SELECT span.id, event.id, event.quantity FROM (
-            SELECT id, organization_id, round(extract(epoch FROM until - created_at) * 1000) AS ran_ms
+            SELECT usage_derived_id(until, id::text) AS id, organization_id,
+                round(extract(epoch FROM until - created_at) * 1000) AS ran_ms
             FROM drill_history WHERE status = 'running'
         ) AS span FULL JOIN (SELECT * FROM usage_usageevent WHERE meter = 'job_ms') AS event USING (id)
         WHERE (span.organization_id, span.ran_ms)
