@@ -5,35 +5,47 @@ None is dropped to make room: whoever would bury one more waits, the streams beh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 STREAM = "events:dead"
+COUNTS = "events:dead:counts"  # by stream and reason
 MOST = 100_000
 CHUNK = 1_000
+PAGE_SIZE = 50
+LOOKED_AT = 10  # chunks, for one page of what a filter leaves
 
 # One step, so that the event is never in both places and never in none. Who was slow finds it buried by who took over.
 _BURY = """
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return 0 end
 if redis.call('XACK', KEYS[2], ARGV[1], ARGV[2]) == 0 then return 1 end
 redis.call('XADD', KEYS[1], '*', 'stream', KEYS[2], 'id', ARGV[2], 'reason', ARGV[3], 'e', ARGV[4])
+redis.call('HINCRBY', KEYS[3], KEYS[2] .. '\\t' .. ARGV[3], 1)
 redis.call('XDEL', KEYS[2], ARGV[2])
 return 1
 """
+_TAKE_OUT = """
+local function take_out(letters, counts, id, kind)
+    if redis.call('XDEL', letters, id) == 0 then return 0 end
+    if redis.call('HINCRBY', counts, kind, -1) < 1 then redis.call('HDEL', counts, kind) end
+    return 1
+end
+"""
 # Whoever takes the letter out first puts it back into its stream; the other one finds it gone.
-_REPLAY = """
+_REPLAY = f"""{_TAKE_OUT}
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
 if #found == 0 then return 0 end
 local fields = found[1][2]
-local letter = {}
+local letter = {{}}
 for i = 1, #fields, 2 do letter[fields[i]] = fields[i + 1] end
 if letter['stream'] ~= KEYS[2] then return 0 end
 redis.call('XADD', KEYS[2], '*', 'e', letter['e'])
-redis.call('XDEL', KEYS[1], ARGV[1])
-return 1
+return take_out(KEYS[1], KEYS[3], ARGV[1], ARGV[2])
 """
+_DISCARD = f"{_TAKE_OUT}return take_out(KEYS[1], KEYS[2], ARGV[1], ARGV[2])"
 
 
 class Full(Exception):
@@ -53,10 +65,30 @@ class Letter:
     def at(self) -> datetime:
         return datetime.fromtimestamp(int(self.id.partition("-")[0]) / 1000, UTC)
 
+    def fits(self, stream: str, reason: str) -> bool:
+        """Whether it is of the stream and has the reason, if these are told."""
+        return stream in ("", self.stream) and reason in ("", self.reason)
+
+    @property
+    def kind(self) -> str:
+        """What it is counted under."""
+        return f"{self.stream}\t{self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some letters, and the id before which to look on; None at the end.
+
+    A filter may leave a page with few letters or none that does not end yet.
+    """
+
+    letters: list[Letter]
+    before: str | None
+
 
 def bury(redis: Any, group: str, stream: str, entry_id: bytes, event: bytes, reason: str) -> None:
     """Move an entry that `group` has read to the dead letters. Raises `Full`."""
-    if not redis.eval(_BURY, 2, STREAM, stream, group, entry_id, reason, event, MOST):
+    if not redis.eval(_BURY, 3, STREAM, stream, COUNTS, group, entry_id, reason, event, MOST):
         raise Full(f"there are {MOST} dead letters; replay or discard them")
 
 
@@ -64,14 +96,54 @@ def count(redis: Any) -> int:
     return int(redis.xlen(STREAM))
 
 
+def counts(redis: Any) -> list[tuple[str, str, int]]:
+    """Stream, reason and number of letters, the most frequent first. Does not read the letters."""
+    with redis.pipeline(transaction=True) as pipe:
+        number, kept = pipe.xlen(STREAM).hgetall(COUNTS).execute()
+    by_kind = {kind.decode(errors="replace"): int(of_kind) for kind, of_kind in kept.items()}
+    if sum(by_kind.values()) != number:
+        # Somebody took letters away by hand, or they are older than their counts.
+        by_kind = _counted_anew(redis)
+    return [(*_stream_and_reason(kind), of_kind) for kind, of_kind in Counter(by_kind).most_common()]
+
+
+def _counted_anew(redis: Any) -> Mapping[str, int]:
+    by_kind = Counter(letter.kind for letter in letters(redis))
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.delete(COUNTS)
+        if by_kind:
+            pipe.hset(COUNTS, mapping=by_kind)
+        pipe.execute()
+    return by_kind
+
+
+def _stream_and_reason(kind: str) -> tuple[str, str]:
+    stream, _, reason = kind.partition("\t")
+    return stream, reason
+
+
+def page(redis: Any, *, reason: str = "", stream: str = "", before: str = "") -> Page:
+    """The newest letters that fit, of those before an id if one is told. Reads a bounded number of them."""
+    found: list[Letter] = []
+    for number, letter in enumerate(_newest_first(redis, before), start=1):
+        if letter.fits(stream, reason):
+            found.append(letter)
+        if len(found) > PAGE_SIZE:
+            return Page(found[:PAGE_SIZE], found[PAGE_SIZE - 1].id)
+        if number == LOOKED_AT * CHUNK:
+            return Page(found, letter.id)
+    return Page(found, None)
+
+
 def letters(redis: Any, *, reason: str = "", stream: str = "") -> Iterator[Letter]:
     """Those of a stream and with a reason, if these are told, the newest first, a chunk at a time."""
-    edge = "+"
+    return (letter for letter in _newest_first(redis) if letter.fits(stream, reason))
+
+
+def _newest_first(redis: Any, before: str = "") -> Iterator[Letter]:
+    edge = f"({before}" if before else "+"
     while entries := _entries(redis, edge):
-        for entry_id, fields in entries:
-            letter = _letter(entry_id, fields)
-            if reason in ("", letter.reason) and stream in ("", letter.stream):
-                yield letter
+        yield from (_letter(*entry) for entry in entries)
         edge = f"({entries[-1][0].decode()}"
 
 
@@ -83,12 +155,12 @@ def found(redis: Any, ids: Iterable[str]) -> list[Letter]:
 
 def replay(redis: Any, letter: Letter) -> bool:
     """Put the event back into its stream, where it is checked like any other. False: somebody else was first."""
-    return bool(redis.eval(_REPLAY, 2, STREAM, letter.stream, letter.id))
+    return bool(redis.eval(_REPLAY, 3, STREAM, letter.stream, COUNTS, letter.id, letter.kind))
 
 
 def discard(redis: Any, letter: Letter) -> bool:
     """Give the event up. False: somebody else was first."""
-    return bool(redis.xdel(STREAM, letter.id))
+    return bool(redis.eval(_DISCARD, 2, STREAM, COUNTS, letter.id, letter.kind))
 
 
 def _entries(redis: Any, edge: str) -> list[tuple[bytes, dict[bytes, bytes]]]:

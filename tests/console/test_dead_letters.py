@@ -12,6 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from apps.console.dead import services
 from apps.console.status import probes
 from apps.core import dead_letters
 from tests.factories.people import UserFactory
@@ -25,10 +26,10 @@ STREAM = "events:usage"
 @pytest.fixture
 def redis() -> Iterator[Any]:
     client = probes.client()
-    client.delete(dead_letters.STREAM, STREAM)
+    client.delete(dead_letters.STREAM, dead_letters.COUNTS, STREAM)
     client.xgroup_create(STREAM, "sink", mkstream=True)
     yield client
-    client.delete(dead_letters.STREAM, STREAM)
+    client.delete(dead_letters.STREAM, dead_letters.COUNTS, STREAM)
 
 
 @pytest.fixture
@@ -68,6 +69,48 @@ def test_the_page_shows_reason_and_event_without_secrets(redis: Any, console: Cl
     assert "abcdefghijkl" not in page
     filtered = console.get(PAGE, {"stream": STREAM, "reason": "field `meter`: no"})
     assert len(filtered.context["letters"]) == 1
+
+
+def test_they_are_counted_without_being_read_and_shown_a_page_at_a_time(
+    redis: Any, console: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "PAGE_SIZE", 2)
+    for number in range(5):
+        bury(redis, str(number).encode(), "rare" if number == 0 else "often")
+    assert dead_letters.counts(redis) == [(STREAM, "often", 4), (STREAM, "rare", 1)]
+    shown, before = [], ""
+    while before is not None:
+        page = console.get(PAGE, {"before": before})
+        shown.append([letter.event for letter, _ in page.context["letters"]])
+        before = page.context["before"]
+    assert shown == [[b"4", b"3"], [b"2", b"1"], [b"0"]]
+    read = redis.info("commandstats")["cmdstat_xrevrange"]["calls"]
+    dead_letters.counts(redis)
+    assert redis.info("commandstats")["cmdstat_xrevrange"]["calls"] == read
+    assert "All 4 with this reason" in " ".join(console.get(PAGE, {"reason": "often"}).content.decode().split())
+
+
+def test_what_is_looked_for_in_vain_reads_a_bounded_number_and_says_where_to_look_on(
+    redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "CHUNK", 2)
+    monkeypatch.setattr(dead_letters, "LOOKED_AT", 1)
+    ids = [bury(redis, str(number).encode(), "rare" if number == 0 else "often") for number in range(3)]
+    page = dead_letters.page(redis, reason="rare")
+    assert (page.letters, page.before) == ([], ids[1])
+    assert [letter.id for letter in dead_letters.page(redis, reason="rare", before=ids[1]).letters] == [ids[0]]
+
+
+def test_counts_go_with_the_letters_and_are_made_anew_if_they_do_not_add_up(redis: Any) -> None:
+    first, second, third = (bury(redis, b"{}", reason) for reason in ("a", "a", "b"))
+    services.replay(dead_letters.found(redis, [first]), by=None)
+    services.discard(dead_letters.found(redis, [third]), "old", by=None)
+    assert redis.hgetall(dead_letters.COUNTS) == {f"{STREAM}\ta".encode(): b"1"}
+    redis.xdel(dead_letters.STREAM, second)
+    assert dead_letters.counts(redis) == []
+    bury(redis, b"{}", "b")
+    redis.delete(dead_letters.COUNTS)
+    assert dead_letters.counts(redis) == [(STREAM, "b", 1)]
 
 
 def test_a_letter_is_replayed_once_whoever_asks_twice(redis: Any, console: Client) -> None:

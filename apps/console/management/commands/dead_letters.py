@@ -32,7 +32,7 @@ class Command(BaseCommand):
             return
         if bool(ids) == is_all:
             raise CommandError("Name the ids, or say --all.")
-        chosen = dead_letters.found(client(), ids) if ids else list(dead_letters.letters(client(), **wanted))
+        chosen = dead_letters.found(client(), ids) if ids else dead_letters.letters(client(), **wanted)
         if act == "replay":
             self.stdout.write(f"{services.replay(chosen, by=None)} replayed.")
         elif why:
@@ -43,4 +43,6 @@ class Command(BaseCommand):
     def _list(self, wanted: dict[str, str]) -> None:
         for letter in islice(dead_letters.letters(client(), **wanted), MOST_LISTED):
             self.stdout.write(f"{letter.id}  {letter.at.isoformat()}  {letter.stream}  {letter.reason}")
+        for stream, reason, number in dead_letters.counts(client()):
+            self.stdout.write(f"{number} of {stream}: {reason}")
         self.stdout.write(f"{dead_letters.count(client())} in all.")
