@@ -86,7 +86,7 @@ class Both:
 
     def stored(self) -> dict[str, Any]:
         found = {}
-        for key in self.client.keys("limits:*"):
+        for key in self.client.keys("limits:{acme}:*"):
             if key.endswith(b"leases"):
                 found[key.decode()] = [
                     Lease(int(end), id.decode()) for id, end in self.client.zrange(key, 0, -1, withscores=True)

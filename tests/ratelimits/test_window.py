@@ -24,6 +24,10 @@ class Log:
     def look(self, now_ms: int) -> None:
         self.takings = [(min(at_ms, now_ms), quantity) for at_ms, quantity in self.takings]
 
+    def forget(self, now_ms: int, length_ms: int) -> None:
+        """What was written without them does not have them when the clock steps back."""
+        self.takings = [(at_ms, quantity) for at_ms, quantity in self.takings if at_ms > now_ms - length_ms]
+
     def total(self, now_ms: int, length_ms: int) -> int:
         return sum(quantity for at_ms, quantity in self.takings if at_ms > now_ms - length_ms)
 
@@ -49,11 +53,13 @@ def test_few_takings_are_an_exact_log_whatever_the_times_and_limits(calls: list[
         cells = window.aged(stored, call, now_ms)
         if stored and window.is_stale(stored, call, now_ms):
             stored = cells
+            log.forget(now_ms, length)
         assert total(cells) == log.total(now_ms, length)
         is_allowed = window.wait_ms(cells, call, now_ms) == 0
         assert is_allowed == (log.total(now_ms, length) + call.cost <= call.limit)
         if is_allowed:
             stored = window.taken(cells, call, now_ms, call.cost)
+            log.forget(now_ms, length)
             log.takings.append((now_ms, call.cost))
 
 
