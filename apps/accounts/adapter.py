@@ -13,6 +13,7 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.core.internal import ratelimit
 from django.conf import settings
+from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -25,10 +26,17 @@ DEFAULT_WAIT_S = 60
 PROOFS = {"password", "mfa"}  # those that are asked for once more; an account elsewhere is none of them
 
 
-def longest_wait_s(action: str) -> int:
-    """The seconds after which every limit on `action` lets somebody try again."""
+def wait_s(request: HttpRequest, action: str) -> int:
+    """The seconds after which every limit of allauth on `action` lets whoever asks try again."""
     rates = ratelimit.get_rates(app="allauth.account", action=action)
-    return max((math.ceil(rate.duration) for rate in rates), default=DEFAULT_WAIT_S)
+    return max((_wait_s(request, action, rate) for rate in rates), default=DEFAULT_WAIT_S)
+
+
+def _wait_s(request: HttpRequest, action: str, rate: ratelimit.Rate) -> int:
+    tries = cache.get(ratelimit.get_cache_key(request, app="allauth.account", action=action, rate=rate), [])
+    # The newest stands first; another passes when there is one less than the limit again.
+    leaving = tries[rate.amount - 1] if len(tries) >= rate.amount else time.time() - rate.duration
+    return max(1, math.ceil(leaving + rate.duration - time.time()))
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -10,11 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-
-def in_words(seconds: int) -> str:
-    """At least as long, for people."""
-    minutes = -(-seconds // 60)
-    return f"{minutes} minute" + ("s" if minutes > 1 else "")
+from apps.core.formatting import format_wait
 
 
 class TooManyFailed(ValidationError):
@@ -22,7 +18,7 @@ class TooManyFailed(ValidationError):
 
     def __init__(self, wait_s: int) -> None:
         self.wait_s = wait_s
-        text = f"These were too many failed tries. Wait {in_words(wait_s)}, or reset your password, then try again."
+        text = f"These were too many failed tries. Wait {format_wait(wait_s)}, or reset your password, then try again."
         super().__init__(text, code="too_many_login_attempts")
 
 

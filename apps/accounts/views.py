@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts import queries, services
-from apps.accounts.adapter import longest_wait_s
+from apps.accounts.adapter import wait_s
 from apps.accounts.errors import TooManyTries
 from apps.accounts.forms import ProfileForm
 from apps.accounts.jwt import families
 from apps.accounts.models import Session, User
-from apps.accounts.tries import in_words
 from apps.core import time_zones
+from apps.core.formatting import format_wait
 from apps.core.forms import submit
 from apps.core.http import Request
 from apps.core.refusals import refusal
@@ -98,7 +98,7 @@ LIMITED = {
 def too_many_requests(request: Request) -> HttpResponse:
     """allauth's `handler429`: says how long to wait."""
     match = request.resolver_match
-    seconds = longest_wait_s(LIMITED.get(match.view_name if match else "", ""))
-    response = refusal(request, TooManyTries(wait=in_words(seconds)))
+    seconds = wait_s(request, LIMITED.get(match.view_name if match else "", ""))
+    response = refusal(request, TooManyTries(wait=format_wait(seconds)))
     response["Retry-After"] = str(seconds)
     return response

@@ -85,6 +85,18 @@ def format_duration(milliseconds: float | None) -> str:
     return f"{hours} h {minute:02} m" if hours else f"{minutes} m {second:02} s"
 
 
+def format_wait(seconds: int) -> str:
+    """How long to wait, in the two largest units and never too short: "4 minutes 10 seconds", "2 hours 1 minute"."""
+    largest = next((number for number, (_, size) in enumerate(UNITS) if seconds >= size), len(UNITS) - 1)
+    smaller = UNITS[min(largest + 1, len(UNITS) - 1)][1]
+    rest, told = -(-seconds // smaller) * smaller, []
+    for unit, size in UNITS:
+        amount, rest = divmod(rest, size)
+        if amount:
+            told.append(f"{amount} {unit}{'' if amount == 1 else 's'}")
+    return " ".join(told) or "0 seconds"
+
+
 def format_money(micro: float | Decimal | None, currency: str = "USD") -> str:
     """An amount from millionths of a currency: `12350000` is "$12.35", `12` is "$0.000012".
 

@@ -1,11 +1,13 @@
 """What an answer tells of the limits that its call met. Pure: a decision goes in, header fields come out.
 
 `RateLimit-Policy` and `RateLimit` are those of draft-ietf-httpapi-ratelimit-headers-10, lists of structured fields
-(RFC 9651); `x-ratelimit-*` and `retry-after-ms` are what clients of OpenAI's API read. Shadow is not told.
+(RFC 9651); its `t` names the same moment as `Retry-After` where there is one. `x-ratelimit-*` and `retry-after-ms` are
+what clients of OpenAI's API read: there a reset is when all of the limit is free again. Shadow is not told.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -63,11 +65,20 @@ def retry_fields(retry_after_ms: int) -> list[tuple[str, str]]:
 
 
 def scarcest_by_quantity(told: Sequence[Told]) -> dict[str, Told]:
-    """Of each quantity the rule of which the least is left; of those with as little, the one that takes longest."""
+    """Of each quantity the rule that refuses longest, or else the one of which the least is left for longest."""
     found: dict[str, Told] = {}
-    for one in sorted(told, key=lambda one: (one[2].remaining, -one[2].reset_after_ms)):
+    for one in sorted(told, key=lambda one: _scarcity(one[2])):
         found.setdefault(one[0].quantity, one)
     return found
+
+
+def wait_order(verdict: Verdict) -> float:
+    """How long it refuses; forever is longest."""
+    return math.inf if verdict.retry_after_ms < 0 else verdict.retry_after_ms
+
+
+def _scarcity(verdict: Verdict) -> tuple[float, int, int]:
+    return -wait_order(verdict), verdict.remaining, -verdict.reset_after_ms
 
 
 def seconds(milliseconds: int) -> int:
@@ -104,7 +115,8 @@ def _policy_text(name: str, quantity: str, limit: int, window_ms: int) -> str:
 
 
 def _limit_item(policy: Policy, verdict: Verdict) -> str:
-    return f"{string(policy.name)};r={_integer(verdict.remaining)};t={_integer(seconds(verdict.reset_after_ms))}"
+    until_ms = verdict.retry_after_ms if verdict.retry_after_ms > 0 else verdict.reset_after_ms
+    return f"{string(policy.name)};r={_integer(verdict.remaining)};t={_integer(seconds(until_ms))}"
 
 
 def _for_openai_clients(quantity: str, rule: Rule, verdict: Verdict) -> list[tuple[str, str]]:

@@ -10,10 +10,10 @@ from django.urls import Resolver404, resolve
 
 from apps.accounts.errors import TooManyTries
 from apps.accounts.jwt.errors import TooManyAttempts
-from apps.accounts.tries import in_words
 from apps.core import snapshots
 from apps.core.access_log import route_of
 from apps.core.errors import DomainError
+from apps.core.formatting import format_wait
 from apps.core.http import Request
 from apps.core.refusals import refusal
 from apps.organizations.middleware import API_PATH, SIGN_IN_PATH
@@ -125,6 +125,6 @@ def _refused(said: Asking, path: str) -> DomainError:
         return refusals.refused(said.decision, said.matched.policies)
     if path.startswith(SIGN_IN_PATH):
         return TooManyAttempts(seconds=said.wait_s)
-    error = TooManyTries(wait=in_words(said.wait_s))
+    error = TooManyTries(wait=format_wait(said.wait_s))
     error.headers = {"Retry-After": str(said.wait_s)}  # type: ignore[misc]
     return error

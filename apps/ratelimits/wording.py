@@ -1,4 +1,4 @@
-"""A policy in a sentence that people say: "100 requests a minute for each API token and route"."""
+"""A policy in a sentence that people say: "100 requests a minute for each API token and route". Imports no Django."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from apps.core.formatting import format_count, format_money
-from apps.ratelimits.enums import Quantity, Subject
 
-UNITS = {Quantity.REQUESTS: "request", Quantity.TOKENS: "token", Quantity.CONCURRENCY: "call"}
+UNITS = {"requests": "request", "tokens": "token", "concurrency": "call"}
 # Seconds and what a window of so many is called.
 WINDOWS = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds"))
-FOR_EACH = {
-    Subject.TOKEN: "API token",
-    Subject.USER: "person",
-    Subject.ADDRESS: "address",
-    Subject.ROUTE: "route",
-    Subject.MODEL: "model",
-}
+FOR_EACH = {"token": "API token", "user": "person", "address": "address", "route": "route", "model": "endpoint"}
 
 
 class Limited(Protocol):
@@ -41,13 +34,15 @@ def in_words(policy: Limited) -> str:
 
 def amount(policy: Limited) -> str:
     """How much: "100 requests a minute", "$2.50 every 15 minutes", "10 calls at once"."""
-    if policy.quantity == Quantity.CONCURRENCY:
-        return f"{_counted(policy.limit, 'call')} at once"
-    return f"{quantity(policy.quantity, policy.limit)} {window(policy.window_s)}"
+    return amount_of(policy.quantity, policy.limit, policy.window_s)
+
+
+def amount_of(name: str, limit: int, window_s: int) -> str:
+    return f"{quantity(name, limit)} {'at once' if name == 'concurrency' else window(window_s)}"
 
 
 def quantity(name: str, number: int) -> str:
-    return format_money(number) if name == Quantity.COST else _counted(number, UNITS[Quantity(name)])
+    return format_money(number) if name == "cost" else _counted(number, UNITS[name])
 
 
 def window(seconds: int) -> str:
@@ -62,9 +57,9 @@ def window(seconds: int) -> str:
 def whom(policy: Limited) -> str:
     """For whom: "for each API token and route", "for the whole organization"."""
     each = [
-        f"value of {policy.header}" if name == Subject.HEADER else FOR_EACH[Subject(name)]
+        f"value of {policy.header}" if name == "header" else FOR_EACH[name]
         for name in policy.subject
-        if name != Subject.ORGANIZATION
+        if name != "organization"
     ]
     if not each:
         return "for the whole organization"

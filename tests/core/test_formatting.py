@@ -235,3 +235,21 @@ def test_both_hours_that_a_clock_shows_twice_can_be_told_apart() -> None:
     first, second = (datetime(2026, 10, 25, 0, 30, tzinfo=UTC) + timedelta(hours=hour) for hour in (0, 1))
     assert formatting.format_moment(first.astimezone(BERLIN)) == "2026-10-25 02:30:00 UTC+02:00"
     assert formatting.format_moment(second.astimezone(BERLIN)) == "2026-10-25 02:30:00 UTC+01:00"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (60, "1 minute"),
+        (121, "2 minutes 1 second"),
+        (3599, "59 minutes 59 seconds"),
+        (3601, "1 hour 1 minute"),
+        (7199, "2 hours"),
+        (86_399, "1 day"),
+        (90_001, "1 day 2 hours"),
+    ],
+)
+def test_a_wait_is_told_in_two_units_and_never_too_short(seconds: int, text: str) -> None:
+    assert formatting.format_wait(seconds) == text

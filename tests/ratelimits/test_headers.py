@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.ratelimits import headers
+from apps.ratelimits import headers, refusals
 from apps.ratelimits.rules import Algorithm, Decision, Rule, Verdict
 
 STRING = re.compile(r'"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"')  # RFC 9651, section 3.3.3
@@ -52,6 +52,17 @@ def test_all_policies_are_named_and_of_each_quantity_the_scarcest_is_told() -> N
         "x-ratelimit-remaining-tokens": "1200",
         "x-ratelimit-reset-tokens": "1m31s",
     }
+
+
+def test_a_refusal_names_one_moment_and_the_rule_that_waits_longest() -> None:
+    policies = [Policy("A minute", "tokens"), Policy("A day", "tokens"), Policy("Calls")]
+    rules = [rule(100), rule(1000, 86_400_000), rule(9)]
+    verdicts = [Verdict(False, 0, 19_574, 60_000), Verdict(False, 30, 3_700_001, 80_000_000), Verdict(True, 8, 0, 7000)]
+    error = refusals.refused(Decision("", 0, rules, verdicts, refusals=[0, 1]), policies)
+    assert error.headers["retry-after"] == "3701"
+    assert error.headers["ratelimit"] == '"A day";r=30;t=3701, "Calls";r=8;t=7'
+    assert error.headers["x-ratelimit-reset-tokens"] == "22h13m20s"
+    assert error.message == "The limit “A day” of 1,000 tokens a day is used up. Try again in 1 hour 2 minutes."
 
 
 def test_a_shadow_is_not_told() -> None:

@@ -19,12 +19,11 @@ from unfold.decorators import display
 from apps.core.admin import ConsoleAdmin
 from apps.core.formatting import ABSENT, format_count
 from apps.core.templatetags.console import ago
-from apps.ratelimits import asking, seen
+from apps.ratelimits import asking, seen, wording
 from apps.ratelimits.enums import GuardAway
 from apps.ratelimits.guards import services
 from apps.ratelimits.guards.known import INSTALLATION, KNOWN, Of
 from apps.ratelimits.models import LARGEST, LONGEST_WINDOW_S, Guard
-from apps.ratelimits.refusals import period_in_words
 
 STATE_COLORS = {"enforced": "success", "shadow": "warning", "obsolete": "info"}
 
@@ -50,7 +49,7 @@ class GuardAdmin(ConsoleAdmin):
     @admin.display(description="Lets through")
     def counts(self, row: Any) -> str:
         whom = "account" if row.id in KNOWN and KNOWN[row.id].of is Of.ACCOUNT else "address"
-        return f"{format_count(row.limit)} {period_in_words(row.window_s)} for each {whom}"
+        return f"{wording.amount_of('requests', row.limit, row.window_s)} for each {whom}"
 
     @display(description="State", label=STATE_COLORS)
     def state(self, row: Any) -> tuple[str, str]:
@@ -79,7 +78,8 @@ class GuardAdmin(ConsoleAdmin):
     def change(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
         limit, window_s, away = (request.POST.get(name, "").strip() for name in ("limit", "window_s", "away"))
         if not limit:
-            context = {"chosen": rows, "first": rows.first(), "away": GuardAway.choices}
+            told = [(self.title(row)[0], self.counts(row)) for row in rows]
+            context = {"chosen": rows, "told": told, "first": rows.first(), "away": GuardAway.choices}
             bounds = {"largest": LARGEST, "longest": LONGEST_WINDOW_S}
             return self.ask(request, "admin/guard_change.html", "How much may pass?", **context, **bounds)
         if away not in GuardAway.values:
