@@ -53,7 +53,7 @@ UNFOLD = {
                         "link": reverse_lazy("admin:usage_organizationusage_changelist"),
                     },
                     {
-                        "title": "Overrides",
+                        "title": "Overridden amounts",
                         "icon": "tune",
                         "link": reverse_lazy("admin:usage_override_changelist"),
                     },
@@ -120,7 +120,7 @@ UNFOLD = {
                         "link": reverse_lazy("admin:ratelimits_policy_changelist"),
                     },
                     {
-                        "title": "Overrides of plan limits",
+                        "title": "Overridden rate limits",
                         "icon": "tune",
                         "link": reverse_lazy("admin:ratelimits_planlimitoverride_changelist"),
                     },

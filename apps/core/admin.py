@@ -8,6 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.admin import AdminSite
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -38,11 +39,22 @@ def reason_given(request: HttpRequest) -> str:
     return " ".join(request.POST.get("reason", "").split())[:REASON_LENGTH]
 
 
+def call_labels_by_what_they_name(model: type[Model]) -> None:
+    """A column such as `changed_by_label` is headed "Changed by", unless the model itself says otherwise."""
+    for field in model._meta.fields:
+        if field.name.endswith("_label") and field._verbose_name is None:  # type: ignore[attr-defined]
+            field.verbose_name = field.name.removesuffix("_label").replace("_", " ")
+
+
 class ConsoleAdmin(ModelAdmin):
     """A read-only view over every tenant's rows; a subclass adds actions that call services."""
 
     list_per_page = 50
     show_full_result_count = False
+
+    def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        call_labels_by_what_they_name(model)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = self.model.unscoped.using("console") if hasattr(self.model, "unscoped") else self.model.objects.all()

@@ -14,20 +14,27 @@ from apps.core.formatting import format_count
 from apps.organizations.models import Organization
 from apps.organizations.plans import LIMITS
 from apps.ratelimits import queries, services, wording
+from apps.ratelimits.guards.known import INSTALLATION
 from apps.ratelimits.models import Entry, PlanLimitOverride, Policy
 from apps.ratelimits.seen import Limited
+
+MOST_ORGANIZATIONS = 200
 
 
 def most_limited() -> list[tuple[Organization, str, Limited]] | None:
     """Who is refused most now, in whichever organization, and by the policy of which name; None if nobody can say."""
-    organizations = {row.pk: row for row in Organization.objects.using("console")}
-    found = queries.limited_in(list(organizations))
+    found = queries.limited_anywhere(MOST_ORGANIZATIONS)
     if found is None:
         return None
-    limited = [(organizations[pk], one) for pk, several in found.items() for one in several]
+    organizations = _organizations(set(found) - {INSTALLATION})
+    limited = [(organizations[pk], one) for pk in organizations for one in found[pk]]
     most = sorted(limited, key=lambda pair: pair[1].refused, reverse=True)[: queries.SHOWN_SUBJECTS]
     names = _policy_names({one.policy for _, one in most})
     return [(organization, names.get(one.policy, "a deleted policy"), one) for organization, one in most]
+
+
+def _organizations(ids: set[str]) -> dict[str, Organization]:
+    return {str(row.pk): row for row in Organization.objects.using("console").filter(pk__in=ids)}
 
 
 def _policy_names(ids: set[str]) -> dict[str, str]:
@@ -55,9 +62,7 @@ class PolicyAdmin(ConsoleAdmin):
 
     @display(description="Mode", label={"enforced": "success", "shadow": "info", "paused": "warning"})
     def mode(self, row: Policy) -> tuple[str, str]:
-        if row.is_paused:
-            return "paused", "Paused"
-        return ("shadow", "Shadow") if row.is_shadow else ("enforced", "Enforced")
+        return row.mode.value, row.mode.label
 
     @admin.action(description="Pause")
     def pause(self, request: HttpRequest, rows: QuerySet[Policy]) -> HttpResponse | None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.organizations import plans
-from apps.ratelimits.enums import LISTED, Algorithm, Away, EntryKind, GuardAway, Plane, Quantity, Subject
+from apps.ratelimits.enums import LISTED, Algorithm, Away, EntryKind, GuardAway, Mode, Plane, Quantity, Subject
 from apps.ratelimits.matching import LONGEST_HEADER
 from apps.ratelimits.querysets import EntryQuerySet, OverrideQuerySet, PolicyQuerySet
 from apps.ratelimits.values import LONGEST_MODEL, LONGEST_ROUTE
@@ -82,6 +82,10 @@ class Policy(tenancy.TenantModel):
     def is_paused(self) -> bool:
         return self.paused_at is not None
 
+    @property
+    def mode(self) -> Mode:
+        return Mode.of(is_shadow=self.is_shadow, is_paused=self.is_paused)
+
 
 class Entry(tenancy.TenantModel):
     """One value of a subject that no policy of the organization limits, or that may not call at all."""
@@ -122,6 +126,7 @@ class PlanLimitOverride(tenancy.TenantModel):
     objects: ClassVar[Any] = tenancy.TenantManager.from_queryset(OverrideQuerySet)()
 
     class Meta(tenancy.TenantModel.Meta):
+        verbose_name, verbose_name_plural = "overridden rate limit", "overridden rate limits"
         constraints = [
             models.UniqueConstraint(fields=["organization", "plan_limit"], name="ratelimits_override_once"),
             models.CheckConstraint(
@@ -162,3 +167,7 @@ class Guard(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def mode(self) -> Mode:
+        return Mode.of(is_shadow=self.is_shadow)

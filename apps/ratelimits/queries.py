@@ -19,7 +19,7 @@ from apps.core.time_ranges import DAY, HOUR, TimeRange
 from apps.organizations.models import Membership, Organization
 from apps.organizations.plans import LIMITS, PLANS
 from apps.ratelimits import asking, seen, wording
-from apps.ratelimits.enums import Subject
+from apps.ratelimits.enums import Mode, Subject
 from apps.ratelimits.models import PlanLimitOverride, Policy
 from apps.ratelimits.seen import Counts
 from apps.usage.queries import token_names
@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 
 RANGES = {one.name: one for one in (HOUR, DAY)}  # what was seen is kept for a day
 SHOWN_SUBJECTS = 50
+STATUSES = {Mode.ENFORCED: "enabled", Mode.SHADOW: "skipped", Mode.PAUSED: "warning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class PlanPolicy:
     subject: Sequence[str] = (Subject.ORGANIZATION,)
     header: str = ""
     is_shadow: bool = False
-    is_paused: bool = False
+    mode: Mode = Mode.ENFORCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,11 @@ class Row:
     @property
     def mode(self) -> tuple[str, str]:
         """The status to draw, and what it is called."""
-        if self.policy.is_paused:
-            return "warning", "Paused"
-        return ("skipped", "Shadow") if self.policy.is_shadow else ("enabled", "Enforced")
+        return STATUSES[self.policy.mode], self.policy.mode.label
+
+    @property
+    def peak_use(self) -> float | None:
+        return _used(self.counts)
 
     @property
     def tone(self) -> str:
@@ -123,11 +126,9 @@ class History:
         return charts.time_series("Calls", self.times, [charts.Series(name, values) for name, values in drawn])
 
     @property
-    def headroom(self) -> charts.TimeSeries:
-        least = [step.least_headroom for step in self.steps]
-        return charts.time_series(
-            "Least headroom", self.times, [charts.Series("Left at worst", least)], text=format_percent
-        )
+    def peak_use(self) -> charts.TimeSeries:
+        used = charts.Series("Used at most", [_used(step) for step in self.steps])
+        return charts.time_series("Peak use", self.times, [used], text=format_percent)
 
 
 def policies() -> list[Policy | PlanPolicy]:
@@ -178,9 +179,12 @@ def limited_now(of: Sequence[Policy | PlanPolicy]) -> list[LimitedRow] | None:
     ]
 
 
-def limited_in(organization_ids: Sequence[Any]) -> dict[Any, list[seen.Limited]] | None:
-    """Who was refused within the last minute, in each of several organizations; None while that cannot be read."""
-    return _read(lambda client: seen.limited_anywhere(client, organization_ids))
+def limited_anywhere(most: int) -> dict[str, list[seen.Limited]] | None:
+    """Who was refused within the last minute, in each of `most` organizations, those of the last moment.
+
+    None while that cannot be read.
+    """
+    return _read(lambda client: seen.limited_anywhere(client, seen.where_limited(client, most)))
 
 
 def history(policy: Policy | PlanPolicy, time_range: TimeRange, now: datetime) -> History | None:
@@ -193,6 +197,11 @@ def history(policy: Policy | PlanPolicy, time_range: TimeRange, now: datetime) -
     for minute in minutes:
         steps[min(int((minute.at - times[0]) / time_range.step), len(steps) - 1)].add(minute.counts)
     return History([at.astimezone(now.tzinfo) for at in times], steps)
+
+
+def _used(counts: Counts) -> float | None:
+    """The largest share of the limit that was used, by whoever used most."""
+    return None if counts.least_headroom is None else 1 - counts.least_headroom
 
 
 def _names(subjects: Sequence[tuple[Sequence[str], str]]) -> list[list[str]]:

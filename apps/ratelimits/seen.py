@@ -32,6 +32,7 @@ NOW_S = 60
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 FULL = 1000  # thousandths of a limit
+WHERE = "limits:where"  # organizations by when somebody was refused there
 
 # Sums of hours as hashes of "<minute><what>", which policies there are, who was refused by when, and how often.
 _WRITE = """
@@ -233,6 +234,10 @@ class Recorder:
             for organization_id, added in sums.items():
                 keys, arguments = _writing_of(organization_id, added)
                 pipe.eval(_WRITE, len(keys), *keys, *arguments)
+            if where := [organization_id for organization_id, added in sums.items() if added.refused]:
+                now_s = time.time()
+                pipe.zadd(WHERE, dict.fromkeys(where, now_s))
+                pipe.zremrangebyscore(WHERE, "-inf", now_s - NOW_S)
             pipe.execute()
 
     def _ring(self, sums: dict[str, Sums]) -> None:
@@ -244,6 +249,12 @@ class Recorder:
 def limited_now(client: redis.Redis, organization_id: Any) -> list[Limited]:
     """Who was refused within the last minute, those refused most first."""
     return limited_anywhere(client, [organization_id]).get(organization_id, [])
+
+
+def where_limited(client: redis.Redis, most: int) -> list[str]:
+    """The ids of organizations where somebody was refused within the last minute, those of the last moment first."""
+    found: Any = client.zrange(WHERE, "+inf", time.time() - NOW_S, desc=True, byscore=True, offset=0, num=most)
+    return [organization_id.decode() for organization_id in found]
 
 
 def limited_anywhere(client: redis.Redis, organization_ids: Sequence[Any]) -> dict[Any, list[Limited]]:

@@ -134,6 +134,7 @@ class Override(tenancy.TenantModel):
     operator_label = models.CharField(max_length=200)
 
     class Meta(tenancy.TenantModel.Meta):
+        verbose_name, verbose_name_plural = "overridden amount", "overridden amounts"
         indexes = [models.Index(fields=["organization", "ends_at"], name="usage_override_by_end")]
         constraints = [
             models.CheckConstraint(condition=models.Q(included__gte=0), name="usage_override_not_negative"),

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -14,6 +16,7 @@ from apps.audit.models import AuditEntry
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.ratelimits import matching, services, snapshot
+from apps.ratelimits.admin import most_limited
 from apps.ratelimits.models import PlanLimitOverride, Policy
 from tests.ratelimits.test_pages import saw
 
@@ -77,7 +80,27 @@ def test_the_list_says_who_is_limited_most_in_any_organization(
     for _ in range(3):
         saw(globex.pk, other, "all-of-globex", -1)
     page = console.get(POLICIES).content.decode()
-    assert page.index("all-of-globex, refused 3 times") < page.index("token-of-acme, refused 1 times")
+    assert page.index("all-of-globex, refused 3 times") < page.index("token-of-acme, refused 1 time<")
+
+
+def test_the_list_reads_no_organization_in_which_nobody_is_limited(
+    console: Client, acme: Any, globex: Any, policy: Policy
+) -> None:
+    saw(acme.pk, policy, "token-of-acme", -1)
+    with CaptureQueriesContext(connections["console"]) as made:
+        found = most_limited()
+    assert found is not None
+    assert [organization.slug for organization, _, _ in found] == ["acme"]
+    (organizations,) = (one["sql"] for one in made if 'FROM "organizations_organization"' in one["sql"])
+    assert acme.pk.hex in organizations
+    assert globex.pk.hex not in organizations
+
+
+def test_each_list_of_overrides_says_of_what(console: Client, acme: Any) -> None:
+    page = console.get("/admin/").content.decode().casefold()
+    assert ">overridden rate limits<" in page
+    assert ">overridden amounts<" in page
+    assert ">overrides<" not in page
 
 
 def test_a_plans_limit_is_overridden_until_a_day(console: Client, acme: Any, globex: Any) -> None:

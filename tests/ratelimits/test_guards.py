@@ -84,7 +84,7 @@ def test_a_changed_guard_counts_at_once_and_leaves_a_line(by: Actor, person: Any
     assert [ask_token(person.email).status_code for _ in range(4)] == [200, 200, 200, 429]
     change("sign-in", by, limit=4)
     assert [ask_token(person.email).status_code for _ in range(2)] == [200, 429]
-    assert "From 3 in 60 s" in LogEntry.objects.latest("pk").change_message
+    assert "From 3 requests a minute;" in LogEntry.objects.latest("pk").change_message
 
 
 def test_only_operators_change_a_guard_and_within_bounds(by: Actor) -> None:

@@ -69,6 +69,22 @@ def test_minutes_are_told_in_their_order_and_those_before_are_not(client: redis.
     assert len(seen.over_time(client, ORGANIZATION, "p", datetime.fromtimestamp(0, UTC))) == 3
 
 
+def test_where_somebody_was_refused_is_known_without_asking_every_organization(
+    client: redis.Redis, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for organization, is_allowed in (("first", False), ("second", False), ("content", True)):
+        recorder.add(organization, decision(is_allowed=is_allowed), ["ada"])
+        recorder.flush()
+    assert seen.where_limited(client, 10) == ["second", "first"]
+    assert seen.where_limited(client, 1) == ["second"]
+    later = time.time() + seen.NOW_S + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert seen.where_limited(client, 10) == []
+    recorder.add("third", decision(0, is_allowed=False), ["ada"])
+    recorder.flush()
+    assert client.zcard(seen.WHERE) == 1
+
+
 def test_pages_are_told_once_for_a_second_of_refusals(client: redis.Redis, recorder: Recorder) -> None:
     for _ in range(50):
         recorder.add(ORGANIZATION, decision(0, is_allowed=False), ["ada"])

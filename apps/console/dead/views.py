@@ -23,7 +23,7 @@ LETTER_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 
 def dead(request: HttpRequest) -> HttpResponse:
-    """A page of them, newest first, by stream and reason; a POST replays or discards the chosen ones, or all that fit."""
+    """A page of them, newest first, by stream and reason; a POST replays or discards the chosen, or all that fit."""
     wanted = {name: request.GET.get(name, "") for name in ("stream", "reason")}
     if request.method == "POST":
         _act(request, _chosen(request, wanted))

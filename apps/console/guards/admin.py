@@ -33,7 +33,7 @@ class GuardAdmin(ConsoleAdmin):
     list_display = ["title", "counts", "state", "away_in_words", "refused", "changed"]
     search_fields = ["id"]
     ordering = ["id"]
-    actions = ["change", "only_count", "enforce"]
+    actions = ["change", "enforce", "shadow"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).using("console")
@@ -55,7 +55,7 @@ class GuardAdmin(ConsoleAdmin):
     def state(self, row: Any) -> tuple[str, str]:
         if row.id not in KNOWN:
             return "obsolete", "Obsolete"
-        return ("shadow", "Counted only") if row.is_shadow else ("enforced", "Enforced")
+        return row.mode.value, row.mode.label
 
     @admin.display(description="While Redis is away", ordering="away")
     def away_in_words(self, row: Any) -> str:
@@ -88,13 +88,13 @@ class GuardAdmin(ConsoleAdmin):
         self._change(request, rows, limit=_number(limit), window_s=_number(window_s), away=away)
         return None
 
-    @admin.action(description="Only count, and refuse nothing")
-    def only_count(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        self._change(request, rows, is_shadow=True)
-
     @admin.action(description="Enforce")
     def enforce(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         self._change(request, rows, is_shadow=False)
+
+    @admin.action(description="Put in shadow: count, and refuse nothing")
+    def shadow(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        self._change(request, rows, is_shadow=True)
 
     def _change(self, request: HttpRequest, rows: QuerySet[Any], **wanted: Any) -> None:
         for row in rows:

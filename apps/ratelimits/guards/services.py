@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.core import operators, snapshots
 from apps.core.actors import Actor
+from apps.ratelimits import wording
 from apps.ratelimits.errors import LimitOutOfBounds, WindowOutOfBounds
 from apps.ratelimits.guards.known import KNOWN, section
 from apps.ratelimits.matching import SECTION
@@ -50,8 +51,9 @@ def change_guard(guard: Guard, *, limit: int, window_s: int, is_shadow: bool, aw
 
 
 def in_words(guard: Guard) -> str:
-    shadow = ", counted only" if guard.is_shadow else ""
-    return f"{guard.limit} in {guard.window_s} s{shadow}; while Redis is away: {guard.get_away_display().lower()}"
+    shadow = ", in shadow" if guard.is_shadow else ""
+    amount = wording.amount_of("requests", guard.limit, guard.window_s)
+    return f"{amount}{shadow}; while Redis is away: {guard.get_away_display().lower()}"
 
 
 def compile_guards() -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                             ("user", "person"),
                             ("address", "address"),
                             ("route", "route"),
-                            ("model", "model"),
+                            ("model", "endpoint"),
                             ("header", "header"),
                         ],
                         max_length=20,
@@ -101,6 +101,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "overridden rate limit",
+                "verbose_name_plural": "overridden rate limits",
                 "abstract": False,
                 "base_manager_name": "objects",
                 "default_manager_name": "objects",
@@ -134,7 +136,7 @@ class Migration(migrations.Migration):
                                 ("user", "person"),
                                 ("address", "address"),
                                 ("route", "route"),
-                                ("model", "model"),
+                                ("model", "endpoint"),
                                 ("header", "header"),
                             ],
                             max_length=20,
@@ -160,7 +162,7 @@ class Migration(migrations.Migration):
                 (
                     "algorithm",
                     models.CharField(
-                        choices=[("gcra", "Evenly, with bursts"), ("window", "Exactly in any window")],
+                        choices=[("gcra", "Evenly, after a burst"), ("window", "Never more than the limit in any window")],
                         default="gcra",
                         max_length=20,
                     ),
@@ -188,7 +190,7 @@ class Migration(migrations.Migration):
                             choices=[
                                 ("predictions", "Predictions"),
                                 ("api", "REST API"),
-                                ("check", "Asked by your own services"),
+                                ("check", "Calls of your own services"),
                             ],
                             max_length=20,
                         ),

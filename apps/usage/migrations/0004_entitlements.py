@@ -72,6 +72,8 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organizations.organization')),
             ],
             options={
+                'verbose_name': 'overridden amount',
+                'verbose_name_plural': 'overridden amounts',
                 'abstract': False,
                 'base_manager_name': 'objects',
                 'default_manager_name': 'objects',
