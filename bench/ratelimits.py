@@ -31,6 +31,7 @@ from apps.core.edge import Answer, Call, Snapshot
 from apps.ratelimits import edge
 from apps.ratelimits.deciding import key_of
 from apps.ratelimits.engine import AsyncLimiter, Limiter
+from apps.ratelimits.matching import MOST_SUBJECTS
 from apps.ratelimits.rules import Algorithm, Rule
 from apps.ratelimits.seen import Recorder
 from bench.report import Row
@@ -89,10 +90,12 @@ def _rows(what: str, peer: str, rounds: list[dict[str, Round]], bar: float) -> l
 
 
 def _rules(algorithm: Algorithm, subject: str) -> list[Rule]:
-    return [
-        Rule(f"limits:{{acme}}:{name}:{subject}", name, algorithm, limit=100, window_ms=60_000, burst=100)
-        for name in SUBJECT_NAMES
-    ]
+    return [_rule(f"limits:{{acme}}:{name}", name, subject, algorithm) for name in SUBJECT_NAMES]
+
+
+def _rule(stem: str, name: str, subject: str, algorithm: Algorithm) -> Rule:
+    bound = {"stem": len(stem), "most_subjects": MOST_SUBJECTS // len(SUBJECT_NAMES)}
+    return Rule(f"{stem}:{subject}", name, algorithm, limit=100, window_ms=60_000, burst=100, **bound)
 
 
 def _subjects() -> Iterator[str]:

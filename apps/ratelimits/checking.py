@@ -7,7 +7,7 @@ nothing is kept here for calls of which nobody hears again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from django.core import signing
@@ -153,7 +153,6 @@ def _decision(organization_id: str, reservation: str) -> tuple[Decision, list[st
     return decision, quantities
 
 
-def _rule(
-    key: str, policy: str, algorithm: str, limit: int, window_ms: int, burst: int, cost: int, is_shadow: bool, away: str
-) -> Rule:
-    return Rule(key, policy, Algorithm(algorithm), limit, window_ms, burst, cost, is_shadow, Away(away))
+def _rule(key: str, policy: str, algorithm: str, *columns: Any) -> Rule:
+    rule = Rule(key, policy, Algorithm(algorithm), *columns)
+    return replace(rule, away=Away(rule.away))

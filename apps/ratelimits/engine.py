@@ -128,7 +128,7 @@ class Limiter:
         now_ms = self._clock()
         replies = self._ask([script.decide(rules, "", now_ms, "peek") for rules in calls])
         return [
-            self.local.peek(rules) if reply is None else script.verdicts(reply)
+            self.local.peek(rules) if reply is None else script.verdicts(reply, rules)
             for reply, rules in zip(replies, calls, strict=True)
         ]
 
@@ -240,7 +240,7 @@ class AsyncLimiter:
     async def peek(self, rules: Sequence[Rule]) -> list[Verdict]:
         """What each rule would say now, with nothing taken."""
         reply = await self._ask(script.decide(rules, "", self._clock(), "peek"))
-        return self.local.peek(rules) if reply is None else script.verdicts(reply)
+        return self.local.peek(rules) if reply is None else script.verdicts(reply, rules)
 
     async def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
         """As `Limiter.settle`."""

@@ -19,6 +19,7 @@ from apps.ratelimits.rules import Algorithm, Away, Rule
 SECTION = "limits"
 REMEMBERED_SECTIONS = 2_000
 REMEMBERED_ADDRESSES = 10_000
+MOST_SUBJECTS = 200_000  # with a state of their own, of all policies of an organization
 LONGEST_PLAIN = 64  # characters of subjects in a key; what is longer is hashed
 LONGEST_HEADER = 200
 COUNTED_BY_ITSELF = {"requests": 1, "concurrency": 1}
@@ -70,6 +71,7 @@ class Policy:
     models: frozenset[str]
     begins_at: float
     ends_at: float
+    most_subjects: int
 
     def concerns(self, asked: Asked, now: float) -> bool:
         if not self.begins_at <= now < self.ends_at:
@@ -84,8 +86,9 @@ class Policy:
         return values if all(values) else None
 
     def rule(self, asked: Asked, subject: str, cost: int) -> Rule:
+        stem = f"limits:{{{asked.organization_id}}}:{self.id}:{LETTERS[self.quantity]}"
         return Rule(
-            key=f"limits:{{{asked.organization_id}}}:{self.id}:{LETTERS[self.quantity]}:{_shortened(subject)}",
+            key=f"{stem}:{_shortened(subject)}",
             policy=self.id,
             algorithm=self.algorithm,
             limit=self.limit,
@@ -94,6 +97,8 @@ class Policy:
             cost=cost,
             is_shadow=self.is_shadow,
             away=self.away,
+            stem=len(stem) if self.most_subjects else 0,
+            most_subjects=self.most_subjects,
         )
 
 
@@ -286,8 +291,9 @@ def compiled_for(organization_id: str, section: Mapping[str, Any]) -> Compiled:
 
 def compile_section(section: Mapping[str, Any]) -> Compiled:
     policies: dict[str, list[Policy]] = {}
+    many = sum(map(_has_many_subjects, section.get("policies", ())))
     for raw in section.get("policies", ()):
-        policy = _policy(raw)
+        policy = _policy(raw, MOST_SUBJECTS // many if _has_many_subjects(raw) else 0)
         for plane in raw["planes"]:
             policies.setdefault(plane, []).append(policy)
     return Compiled(
@@ -297,14 +303,21 @@ def compile_section(section: Mapping[str, Any]) -> Compiled:
     )
 
 
-def _policy(raw: Mapping[str, Any]) -> Policy:
+def _has_many_subjects(raw: Mapping[str, Any]) -> bool:
+    return set(raw["subject"]) != {"organization"}
+
+
+def _policy(raw: Mapping[str, Any], most_subjects: int) -> Policy:
+    algorithm = Algorithm(raw["algorithm"])
+    if algorithm is Algorithm.LEASES and most_subjects:
+        most_subjects = max(1, most_subjects // raw["limit"])  # each place takes memory as a state does
     return Policy(
         id=raw["id"],
         name=raw["name"],
         subject=tuple(raw["subject"]),
         header=raw["header"],
         quantity=raw["quantity"],
-        algorithm=Algorithm(raw["algorithm"]),
+        algorithm=algorithm,
         limit=raw["limit"],
         window_ms=raw["window_ms"],
         burst=raw["burst"],
@@ -315,6 +328,7 @@ def _policy(raw: Mapping[str, Any]) -> Policy:
         models=frozenset(raw["models"]),
         begins_at=raw.get("begins_at") or 0.0,
         ends_at=raw.get("ends_at") or float("inf"),
+        most_subjects=most_subjects,
     )
 
 

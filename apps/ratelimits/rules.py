@@ -37,6 +37,10 @@ class Rule:
     `gcra` lets through `burst` at once and `limit` a window, `window` never more than `limit` in any window. A rule of
     leases holds one of `limit` places for `window_ms` at most, whatever the cost.
     A rule that `is_shadow` is counted and told of, and refuses nothing.
+
+    The first `stem` characters of `key`, ASCII, are the same for all subjects of the policy. Of these `most_subjects`
+    have a state of their own at any time; who comes when there are so many shares the state of some others.
+    Without a stem there is no such bound.
     """
 
     key: str
@@ -48,6 +52,8 @@ class Rule:
     cost: int = 1
     is_shadow: bool = False
     away: Away = Away.LOCAL
+    stem: int = 0
+    most_subjects: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 -- All rules of a call in one round trip: `deciding.py` beside Redis' keys. Tests hold both to the same answers.
 -- KEYS are the rules'; ARGV[1], packed: what to do, the clock (0: Redis' own), the decision's id, and for each rule
--- its algorithm, limit, window, burst, cost and whether it is a shadow (decide, peek); or what was taken (settle, extend).
+-- its algorithm, limit, window, burst, cost, stem and most subjects, and whether it is a shadow (decide, peek); or what
+-- was taken (settle, extend).
 -- Numbers are doubles, exact below 2^53: `scaled` divides what may pass that digit by digit.
 
 local MOST_UNITS, LONGEST_MS, CELLS = 2 ^ 52, 2 ^ 42, 60
+local PRUNED, PRUNED_WHEN_FULL, INDEX_KEPT_MS = 2, 100, 3600000
 local action, now, id, rules = unpack(cmsgpack.unpack(ARGV[1]))
 local is_own_clock = now == 0
 if is_own_clock then
@@ -50,7 +52,7 @@ local gcra = {}
 function gcra.look(key, rule)
     local level = read(key)
     if not level then
-        return { 0, 0, rule.window, now, rule.burst }
+        return { 0, 0, rule.window, now, rule.burst }, false, true
     end
     local units, part, window, at, burst = unpack(level)
     if window ~= rule.window then
@@ -164,7 +166,7 @@ function window.look(key, rule)
     for i = 2, #cells, 2 do
         total = total + cells[i]
     end
-    return { cells = cells, total = total }, #stored > 0 and stored[#stored - 1] > now
+    return { cells = cells, total = total }, #stored > 0 and stored[#stored - 1] > now, #stored == 0
 end
 
 function window.wait(state, rule)
@@ -246,7 +248,8 @@ function leases.look(key, rule)
     for _, ahead in ipairs(redis.call('ZRANGE', key, '(' .. string.format('%.0f', latest), '+inf', 'BYSCORE')) do
         redis.call('ZADD', key, latest, ahead)
     end
-    return { key = key, count = redis.call('ZCARD', key) }
+    local count = redis.call('ZCARD', key)
+    return { key = key, count = count }, false, count == 0
 end
 
 function leases.wait(held, rule)
@@ -278,23 +281,74 @@ end
 
 local ALGORITHMS = { gcra = gcra, window = window, leases = leases }
 
-local function looked_at(key, given)
-    local name, limit, length, burst, cost = unpack(given)
+-- Who has a state stands in an index, by when it was to end when it began. An entry that is due is looked at: it goes,
+-- or says anew when its key ends. So a call of a known subject costs nothing here.
+
+local function index_of(key, stem)
+    return string.sub(key, 1, stem) .. ':subjects'
+end
+
+local function prune(index, stem, key, count)
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, count)) do
+        local left = redis.call('PTTL', string.sub(key, 1, stem) .. name)
+        if left > 0 then
+            redis.call('ZADD', index, now + left, name)
+        else
+            redis.call('ZREM', index, name)
+        end
+    end
+end
+
+local function has_room(key, stem, most)
+    local index = index_of(key, stem)
+    if redis.call('ZCARD', index) < most then
+        return true
+    end
+    prune(index, stem, key, PRUNED_WHEN_FULL)
+    return redis.call('ZCARD', index) < most
+end
+
+local function shared_key(key, stem, name)
+    local bucket = string.sub(redis.sha1hex(string.sub(key, stem + 1)), 1, 2)
+    return string.sub(key, 1, stem) .. ':~' .. bucket .. ':' .. name
+end
+
+-- What takes from a subject without a state, while there are as many as may be, takes from a shared one.
+local function looked_at(key, given, takes)
+    local name, limit, length, burst, cost, stem, most = unpack(given)
     local rule = { limit = limit, window = length, burst = burst, cost = cost }
-    local algorithm = ALGORITHMS[name]
-    local state, is_ahead = algorithm.look(key, rule)
+    local algorithm, is_shared = ALGORITHMS[name], false
+    local state, is_ahead, is_new = algorithm.look(key, rule)
+    if takes and is_new and stem > 0 and not has_room(key, stem, most) then
+        key, is_shared = shared_key(key, stem, name), true
+        state, is_ahead = algorithm.look(key, rule)
+    end
     if is_ahead then
         algorithm.keep(key, state, rule)
     end
-    return { key = key, algorithm = algorithm, rule = rule, state = state }
+    local begins = is_new and stem > 0 and not is_shared and stem
+    return { key = key, algorithm = algorithm, rule = rule, state = state, is_shared = is_shared, begins = begins }
+end
+
+local function keep(look)
+    look.algorithm.keep(look.key, look.state, look.rule)
+    local kept_ms = look.begins and look.algorithm.reset(look.state, look.rule) or 0
+    if kept_ms > 0 then
+        local index = index_of(look.key, look.begins)
+        prune(index, look.begins, look.key, PRUNED)
+        redis.call('ZADD', index, now + kept_ms, string.sub(look.key, look.begins + 1))
+        if is_own_clock then
+            redis.call('PEXPIRE', index, math.max(redis.call('PTTL', index), 2 * kept_ms, INDEX_KEPT_MS))
+        end
+    end
 end
 
 local function decide()
     local looks, takes = {}, action == 'decide'
     for i, given in ipairs(rules) do
-        local look = looked_at(KEYS[i], given)
+        local look = looked_at(KEYS[i], given, true)
         look.wait = look.algorithm.wait(look.state, look.rule)
-        takes = takes and (look.wait == 0 or given[6])
+        takes = takes and (look.wait == 0 or given[8])
         looks[i] = look
     end
     local reply = { now }
@@ -302,11 +356,16 @@ local function decide()
         local algorithm, state, rule = look.algorithm, look.state, look.rule
         if takes and look.wait == 0 then
             algorithm.take(state, rule, rule.cost)
-            algorithm.keep(look.key, state, rule)
+            keep(look)
         end
         local count = #reply
         reply[count + 1], reply[count + 2] = algorithm.remaining(state, rule), look.wait
         reply[count + 3] = algorithm.reset(state, rule)
+    end
+    for i, look in ipairs(looks) do
+        if look.is_shared then
+            reply[#reply + 1] = i
+        end
     end
     return reply
 end
@@ -314,14 +373,14 @@ end
 -- Behind each rule: when it was taken, when it would have been free again, and how much more was used.
 local function settle()
     for i, given in ipairs(rules) do
-        local look = looked_at(KEYS[i], given)
-        local taken_at, reset, change = given[6], given[7], given[8]
+        local taken_at, reset, change = given[8], given[9], given[10]
+        local look = looked_at(KEYS[i], given, change > 0)
         if change > 0 and look.algorithm ~= leases then
             look.algorithm.take(look.state, look.rule, change)
         else
             look.algorithm.give_back(look.state, look.rule, -change, taken_at, reset)
         end
-        look.algorithm.keep(look.key, look.state, look.rule)
+        keep(look)
     end
     return { now }
 end
@@ -329,7 +388,7 @@ end
 local function extend()
     local reply = { 1 }
     for i, given in ipairs(rules) do
-        local look = looked_at(KEYS[i], given)
+        local look = looked_at(KEYS[i], given, false)
         if redis.call('ZSCORE', look.key, id) then
             redis.call('ZADD', look.key, now + look.rule.window, id)
             leases.keep(look.key, look.state)

@@ -36,7 +36,7 @@ class Command:
 
 
 def decide(rules: Sequence[Rule], id: str, now_ms: int, action: str = "decide") -> Command:
-    packed = [(r.algorithm, r.limit, r.window_ms, r.burst, r.cost, r.is_shadow) for r in rules]
+    packed = [(*_terms(rule), rule.is_shadow) for rule in rules]
     return Command([key_of(rule) for rule in rules], msgpack.packb((action, now_ms, id, packed)), id)
 
 
@@ -58,16 +58,30 @@ def _command(action: str, rules: Sequence[Rule], packed: Sequence[Any], id: str,
     return Command(keys, msgpack.packb((action, now_ms, id, packed))) if keys else None
 
 
-def verdicts(reply: Sequence[int]) -> list[Verdict]:
-    numbers = iter(reply[1:])
+def verdicts(reply: Sequence[int], rules: Sequence[Rule]) -> list[Verdict]:
+    numbers = iter(reply[1 : _told(rules)])
     return [Verdict(wait == 0, left, wait, reset) for left, wait, reset in zip(numbers, numbers, numbers, strict=True)]
 
 
 def decision(reply: Sequence[int], rules: Sequence[Rule], id: str) -> Decision:
-    said = verdicts(reply)
+    said = verdicts(reply, rules)
+    if shared := {number - 1 for number in reply[_told(rules) :]}:
+        rules = [_shared(rule) if index in shared else rule for index, rule in enumerate(rules)]
     refusals = [i for i, rule in enumerate(rules) if not said[i].is_allowed and not rule.is_shadow]
     return Decision(id, reply[0], rules, said, refusals=refusals)
 
 
-def _terms(rule: Rule) -> tuple[str, int, int, int, int]:
-    return rule.algorithm, rule.limit, rule.window_ms, rule.burst, rule.cost
+def _told(rules: Sequence[Rule]) -> int:
+    """How many numbers of a reply are the clock and the verdicts; behind them stand the rules that were shared."""
+    return 1 + 3 * len(rules)
+
+
+def _shared(rule: Rule) -> Rule:
+    """The rule by the key that it shares with others, as the script names it."""
+    name = key_of(rule)[rule.stem :].encode("utf-8", "surrogatepass")
+    bucket = hashlib.sha1(name, usedforsecurity=False).hexdigest()[:2]
+    return replace(rule, key=f"{rule.key[: rule.stem]}:~{bucket}", stem=0)
+
+
+def _terms(rule: Rule) -> tuple[str, int, int, int, int, int, int]:
+    return rule.algorithm, rule.limit, rule.window_ms, rule.burst, rule.cost, rule.stem, rule.most_subjects
