@@ -77,11 +77,15 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A drawn series: one path for each stretch without gaps, in units of a tenth of a percent by pixels."""
+    """A drawn series: one path for each stretch without gaps, in units of a tenth of a percent by pixels.
+
+    `points` are the stretches of a single value, which are drawn as dots.
+    """
 
     name: str
     number: int
     paths: tuple[str, ...]
+    points: tuple[str, ...]
     areas: tuple[str, ...]
 
 
@@ -296,7 +300,8 @@ def _lines(
         Line(
             name=one.name,
             number=number,
-            paths=tuple(_path(stretch) for stretch in found),
+            paths=tuple(_path(stretch) for stretch in found if len(stretch) > 1),
+            points=tuple(_path(stretch) for stretch in found if len(stretch) == 1),
             areas=tuple(_area(stretch, bottom) for stretch in found),
         )
         for number, (one, found) in enumerate(zip(series, stretches, strict=True), start=1)

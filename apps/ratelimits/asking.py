@@ -10,6 +10,7 @@ from django.conf import settings
 
 from apps.ratelimits.engine import Limiter
 from apps.ratelimits.enums import Plane
+from apps.ratelimits.lasting import Extender
 from apps.ratelimits.matching import Matched
 from apps.ratelimits.peers import Peers
 from apps.ratelimits.rules import Decision
@@ -21,6 +22,11 @@ UNLIMITED = Decision("", 0, (), ())
 @cache
 def limiter() -> Limiter:
     return Limiter.from_url(settings.REDIS_URL)
+
+
+@cache
+def extender() -> Extender:
+    return Extender(limiter())
 
 
 @cache

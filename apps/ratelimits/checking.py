@@ -14,7 +14,7 @@ from django.core import signing
 
 from apps.core import snapshots
 from apps.ratelimits import asking
-from apps.ratelimits.errors import PolicyNotAsked, PolicyUnfit, ReservationInvalid
+from apps.ratelimits.errors import PlaceLost, PolicyNotAsked, PolicyUnfit, ReservationInvalid
 from apps.ratelimits.matching import SECTION, Asked, Denial, Matched, Policy, compiled_for, rules_for
 from apps.ratelimits.rules import Algorithm, Away, Decision, Rule, Verdict
 
@@ -79,6 +79,13 @@ def settle(organization_id: str, reservation: str, actual: Mapping[str, int]) ->
     used = {index: actual[name] for index, name in enumerate(quantities) if name in actual}
     if asking.limiter().mark(f"limits:{{{organization_id}}}:settled:{decision.id}", _counts_for_ms(decision)):
         asking.limiter().settle(decision, used)
+
+
+def extend(organization_id: str, reservation: str) -> None:
+    """The call goes on: it holds its places for another window. Raises `ReservationInvalid`, `PlaceLost`."""
+    decision, _ = _decision(organization_id, reservation)
+    if not asking.limiter().extend(decision):
+        raise PlaceLost
 
 
 def _counts_for_ms(decision: Decision) -> int:

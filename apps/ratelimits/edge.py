@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
@@ -12,13 +11,12 @@ from apps.core.errors import DomainError, NotAuthenticated
 from apps.ratelimits import headers, refusals
 from apps.ratelimits.engine import AsyncLimiter
 from apps.ratelimits.guards.known import INSTALLATION, Watched, in_force
+from apps.ratelimits.lasting import LOOKED_AFTER_S, LastingCalls
 from apps.ratelimits.matching import SECTION, Asked, Matched, rules_for
-from apps.ratelimits.rules import Algorithm, Decision
+from apps.ratelimits.rules import Decision
 from apps.ratelimits.seen import Recorder
 
 PLANE = "predictions"
-LOOKED_AFTER_S = 0.2
-EXTENDED_AFTER = 1 / 3  # of the time that a place is held, of which the shortest is a second
 
 Estimate = Callable[[Call], MutableMapping[str, int]]
 
@@ -27,39 +25,23 @@ class Snapshots(Protocol):
     def get(self, organization_id: str) -> Snapshot | None: ...
 
 
-@dataclass(slots=True)
-class Lasting:
-    """A call that holds places, and when they are to be extended, by the loop's clock."""
-
-    decision: Decision
-    every_s: float
-    due_at: float
-
-
 class Calls:
-    """Tells the limiter what becomes of calls that it let pass, without making them wait for it.
-
-    A call keeps its places for as long as it lasts; only those of a process that dies come free by themselves.
-    """
+    """Tells the limiter what becomes of calls that it let pass, without making them wait for it."""
 
     def __init__(self, limiter: AsyncLimiter) -> None:
         self._limiter = limiter
         self._settling: set[asyncio.Task[None]] = set()
-        self._lasting: dict[str, Lasting] = {}
+        self._lasting = LastingCalls()
         self._extending: asyncio.Task[None] | None = None
 
     def begin(self, decision: Decision) -> None:
-        windows = [rule.window_ms for rule in decision.rules if rule.algorithm is Algorithm.LEASES]
-        if windows:
-            every_s = min(windows) / 1000 * EXTENDED_AFTER
-            due_at = asyncio.get_running_loop().time() + every_s
-            self._lasting[decision.id] = Lasting(decision, every_s, due_at)
-            if self._extending is None or self._extending.done():
-                self._extending = asyncio.create_task(self._extend(), name="ratelimits.extend")
+        is_lasting = self._lasting.begin(decision, asyncio.get_running_loop().time())
+        if is_lasting and (self._extending is None or self._extending.done()):
+            self._extending = asyncio.create_task(self._extend(), name="ratelimits.extend")
 
     def settle(self, decision: Decision, actual: Mapping[int, int]) -> None:
-        is_lasting = self._lasting.pop(decision.id, None)
-        if not (is_lasting or actual):
+        was_lasting = self._lasting.end(decision)
+        if not (was_lasting or actual):
             return
         task = asyncio.create_task(self._limiter.settle(decision, actual))
         self._settling.add(task)
@@ -69,11 +51,7 @@ class Calls:
         clock = asyncio.get_running_loop().time
         while self._lasting:
             await asyncio.sleep(LOOKED_AFTER_S)
-            now = clock()
-            due = [call for call in self._lasting.values() if call.due_at <= now]
-            for call in due:
-                call.due_at = now + call.every_s
-            await asyncio.gather(*(self._limiter.extend(call.decision) for call in due))
+            await asyncio.gather(*map(self._limiter.extend, self._lasting.due(clock())))
 
 
 def guard_tokens(limiter: AsyncLimiter, recorder: Recorder, snapshots: Snapshots) -> Stage:

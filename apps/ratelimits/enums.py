@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from django.db import models
 
 from apps.ratelimits import rules
@@ -11,12 +13,26 @@ class Subject(models.TextChoices):
     USER = "user", "person"
     ADDRESS = "address", "address"
     ROUTE = "route", "route"
-    MODEL = "model", "model"
+    MODEL = "model", "endpoint"
     HEADER = "header", "header"
 
 
 # Whoever is on a list is somebody or something of the organization, not all of it.
 LISTED = [choice for choice in Subject.choices if choice[0] != Subject.ORGANIZATION]
+
+
+class Mode(models.TextChoices):
+    """What becomes of calls that go over a limit: refused, or counted and let pass. An operator may pause either."""
+
+    ENFORCED = "enforced", "Enforced"
+    SHADOW = "shadow", "Shadow"
+    PAUSED = "paused", "Paused"
+
+    @classmethod
+    def of(cls, *, is_shadow: bool, is_paused: bool = False) -> Mode:
+        if is_paused:
+            return cls.PAUSED
+        return cls.SHADOW if is_shadow else cls.ENFORCED
 
 
 class Quantity(models.TextChoices):
@@ -29,8 +45,8 @@ class Quantity(models.TextChoices):
 class Algorithm(models.TextChoices):
     """How policies of a rate are counted; calls at once are counted by leases and need none of these."""
 
-    GCRA = rules.Algorithm.GCRA, "Evenly, with bursts"
-    WINDOW = rules.Algorithm.WINDOW, "Exactly in any window"
+    GCRA = rules.Algorithm.GCRA, "Evenly, after a burst"
+    WINDOW = rules.Algorithm.WINDOW, "Never more than the limit in any window"
 
 
 class Away(models.TextChoices):
@@ -49,7 +65,7 @@ class GuardAway(models.TextChoices):
 class Plane(models.TextChoices):
     PREDICTIONS = "predictions", "Predictions"
     API = "api", "REST API"
-    CHECK = "check", "Asked by your own services"
+    CHECK = "check", "Calls of your own services"
 
 
 # What no call of a plane tells: a policy that needs it is met by none of them.

@@ -165,3 +165,12 @@ class ReservationInvalid(DomainError):
     code = "reservation_invalid"
     status = 422
     detail = "This is no reservation of yours, or it is older than a month. Send it as a check gave it."
+
+
+class PlaceLost(DomainError):
+    code = "place_lost"
+    status = 409
+    detail = (
+        "The call's place came free, because it was settled or not extended in time. Ask for the call anew, and extend "
+        "it before the policy's window is over."
+    )

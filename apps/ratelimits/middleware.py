@@ -69,13 +69,14 @@ class PolicyMiddleware:
         return self._limited(request, matched, decision)
 
     def _limited(self, request: Request, matched: Matched, decision: Decision) -> HttpResponse:
+        asking.extender().begin(decision)
         response = self.get_response(request)
         for name, value in headers.fields(decision, matched.policies):
             response.headers.setdefault(name, value)
         if isinstance(response, StreamingHttpResponse):
-            response._resource_closers.append(lambda: asking.limiter().release(decision))
+            response._resource_closers.append(lambda: asking.extender().end(decision))
         else:
-            asking.limiter().release(decision)
+            asking.extender().end(decision)
         return response
 
 

@@ -16,11 +16,12 @@ from apps.core.errors import NotFound
 from apps.core.formatting import format_percent
 from apps.core.tenancy import current_tenant_id
 from apps.core.time_ranges import DAY, HOUR, TimeRange
-from apps.organizations.models import Membership, Organization
+from apps.organizations.enums import TokenKind
+from apps.organizations.models import ApiToken, Membership, Organization
 from apps.organizations.plans import LIMITS, PLANS
 from apps.ratelimits import asking, seen, wording
 from apps.ratelimits.enums import Mode, Subject
-from apps.ratelimits.models import PlanLimitOverride, Policy
+from apps.ratelimits.models import Entry, PlanLimitOverride, Policy
 from apps.ratelimits.seen import Counts
 from apps.usage.queries import token_names
 
@@ -197,6 +198,19 @@ def history(policy: Policy | PlanPolicy, time_range: TimeRange, now: datetime) -
     for minute in minutes:
         steps[min(int((minute.at - times[0]) / time_range.step), len(steps) - 1)].add(minute.counts)
     return History([at.astimezone(now.tzinfo) for at in times], steps)
+
+
+def choices() -> dict[str, list[tuple[str, str]]]:
+    """Whom an entry may name, as (id, name): the organization's usable tokens and its people."""
+    tokens = ApiToken.objects.usable().order_by("name").values_list("pk", "name", "kind", "membership__user__email")
+    people = Membership.objects.order_by("user__email").values_list("user", "user__email")
+    named = [(str(pk), f"{name} ({email or TokenKind(kind).label.lower()})") for pk, name, kind, email in tokens]
+    return {Subject.TOKEN: named, Subject.USER: [(str(pk), email) for pk, email in people]}
+
+
+def entry_names(entries: Sequence[Entry]) -> list[str]:
+    """What people call the value of each."""
+    return [names[0] for names in _names([([entry.subject], entry.value) for entry in entries])]
 
 
 def _used(counts: Counts) -> float | None:

@@ -19,7 +19,7 @@ from apps.core.tenancy import current_tenant_id
 from apps.organizations import queries as organizations
 from apps.organizations.plans import LIMITS
 from apps.ratelimits import errors, values
-from apps.ratelimits.enums import UNTOLD, Algorithm, Plane, Quantity, Subject
+from apps.ratelimits.enums import UNTOLD, Algorithm, Mode, Plane, Quantity, Subject
 from apps.ratelimits.models import LARGEST, LONGEST_WINDOW_S, Entry, PlanLimitOverride, Policy
 
 MOST_POLICIES = 50
@@ -79,7 +79,7 @@ def update_policy(policy: Policy, *, by: Actor, **wanted: Unpack[PolicyColumns])
     changed = checked(_changed(policy, wanted))
     if changes := apply_changes(policy, {name: getattr(changed, name) for name in COLUMNS}):
         _save(policy, update_fields=list(changes))
-        audit.record(by, "policy.updated", policy, changes)
+        audit.record(by, "policy.updated", policy, _in_modes(changes))
         _publish()
     return policy
 
@@ -296,8 +296,16 @@ def _changed(policy: Policy, wanted: Mapping[str, Any]) -> Policy:
 
 
 def _told(policy: Policy) -> dict[str, Any]:
-    names = ("subject", "quantity", "limit", "window_s", "is_shadow")
+    names = ("subject", "quantity", "limit", "window_s", "mode")
     return {name: getattr(policy, name) for name in names}
+
+
+def _in_modes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with the mode in the words that pages have for it."""
+    told = dict(changes)
+    if "is_shadow" in told:
+        told["mode"] = [Mode.of(is_shadow=value) for value in told.pop("is_shadow")]
+    return told
 
 
 def _locked(policy: Policy) -> Policy:

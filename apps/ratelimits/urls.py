@@ -10,6 +10,7 @@ urlpatterns = [
     path("plan/", views.plan_detail, name="plan-detail"),
     path("lists/", views.entry_list, name="entry-list"),
     path("lists/new/", views.entry_create, name="entry-create"),
+    path("lists/<uuid:limit_entry_id>/edit/", views.entry_edit, name="entry-edit"),
     path("lists/<uuid:limit_entry_id>/delete/", views.entry_delete, name="entry-delete"),
     path("<uuid:policy_id>/", views.policy_detail, name="policy-detail"),
     path("<uuid:policy_id>/edit/", views.policy_edit, name="policy-edit"),

@@ -13,10 +13,9 @@ from apps.core import formatting, http, paging, time_ranges
 from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
 from apps.ratelimits import queries, services
-from apps.ratelimits.enums import EntryKind, Plane, Subject
-from apps.ratelimits.forms import EntryForm, NewPolicyForm, PolicyForm
+from apps.ratelimits.enums import EntryKind, Plane
+from apps.ratelimits.forms import PRESETS, EntryEditForm, EntryForm, NewPolicyForm, PolicyForm
 from apps.ratelimits.models import Entry, Policy
-from apps.usage.queries import token_names
 
 
 @http.page("limits.read", methods=["GET", "HEAD"])
@@ -60,10 +59,12 @@ def plan_detail(request: Request) -> HttpResponse:
 
 @http.page("limits.write")
 def policy_create(request: Request) -> HttpResponse:
-    form = NewPolicyForm(request.POST or None)
+    _, given = PRESETS.get(request.GET.get("preset", ""), ("", {}))
+    form = NewPolicyForm(request.POST or None, initial=given)
     if request.method == "POST" and (policy := submit(form, partial(services.create_policy, by=request.actor))):
         return _go_to(request, policy)
-    return render(request, "ratelimits/policy_create.html", {"form": form}, status=422 if form.errors else 200)
+    context = {"form": form, "presets": [(name, title) for name, (title, _) in PRESETS.items()]}
+    return render(request, "ratelimits/policy_create.html", context, status=422 if form.errors else 200)
 
 
 @http.page("limits.write", methods=["POST"])
@@ -86,14 +87,14 @@ def policy_edit(request: Request, policy_id: UUID) -> HttpResponse:
 @http.page("limits.write", methods=["POST"])
 def policy_enforce(request: Request, policy_id: UUID) -> HttpResponse:
     policy = _with_shadow(request, policy_id, is_shadow=False)
-    messages.success(request, f"{policy.name} refuses calls from now on.")
+    messages.success(request, f"{policy.name} is enforced: what goes over it is refused from now on.")
     return _go_to(request, policy)
 
 
 @http.page("limits.write", methods=["POST"])
 def policy_shadow(request: Request, policy_id: UUID) -> HttpResponse:
     policy = _with_shadow(request, policy_id, is_shadow=True)
-    messages.success(request, f"{policy.name} only counts from now on.")
+    messages.success(request, f"{policy.name} is in shadow: it counts, and refuses nothing from now on.")
     return _go_to(request, policy)
 
 
@@ -112,10 +113,9 @@ def entry_list(request: Request) -> HttpResponse:
     page = paging.newest_first(
         entries.filter(kind=kind) if kind in EntryKind.values else entries, request.GET.get("cursor", "")
     )
-    tokens = token_names(entry.value for entry in page.rows if entry.subject == Subject.TOKEN)
     context = {
         "page": page,
-        "entries": [(entry, tokens.get(entry.value, "")) for entry in page.rows],
+        "entries": list(zip(page.rows, queries.entry_names(page.rows), strict=True)),
         "kinds": [(value, label, entries.filter(kind=value).count()) for value, label in EntryKind.choices],
     }
     return render(request, "ratelimits/entry_list.html", context)
@@ -123,21 +123,35 @@ def entry_list(request: Request) -> HttpResponse:
 
 @http.page("limits.write")
 def entry_create(request: Request) -> HttpResponse:
-    named = {name: request.GET[name] for name in ("kind", "subject", "value", "header") if name in request.GET}
-    form = EntryForm(request.POST or None, initial=named, zone=timezone.get_current_timezone())
+    form = EntryForm(request.POST or None, initial=request.GET.dict(), named=queries.choices())
     if request.method == "POST" and (entry := submit(form, partial(services.create_entry, by=request.actor))):
+        [name] = queries.entry_names([entry])
         told = "may not call any more" if entry.kind == EntryKind.DENY else "is limited by no policy but the plan's"
-        messages.success(request, f"{entry} {told}.")
-        return http.redirect(request, http.link(request.organization, "ratelimits:entry-list"))
+        messages.success(request, f"{name} {told}.")
+        return _go_to_lists(request)
     return render(request, "ratelimits/entry_create.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@http.page("limits.write")
+def entry_edit(request: Request, limit_entry_id: UUID) -> HttpResponse:
+    entry = get_object_or_404(Entry, pk=limit_entry_id)
+    form = EntryEditForm(request.POST or None, row=entry)
+    [name] = queries.entry_names([entry])
+    update = partial(services.update_entry, entry, by=request.actor)
+    if request.method == "POST" and submit_edit(form, update):
+        messages.success(request, f"The entry of {name} was changed.")
+        return _go_to_lists(request)
+    context = {"entry": entry, "name": name, "form": form}
+    return render(request, "ratelimits/entry_edit.html", context, status=422 if form.errors else 200)
 
 
 @http.page("limits.write", methods=["POST"])
 def entry_delete(request: Request, limit_entry_id: UUID) -> HttpResponse:
     entry = get_object_or_404(Entry, pk=limit_entry_id)
+    [name] = queries.entry_names([entry])
     services.delete_entry(entry, by=request.actor)
-    messages.success(request, f"{entry} was taken off the list.")
-    return http.redirect(request, http.link(request.organization, "ratelimits:entry-list"))
+    messages.success(request, f"{name} was taken off the list.")
+    return _go_to_lists(request)
 
 
 def _with_shadow(request: Request, policy_id: UUID, *, is_shadow: bool) -> Policy:
@@ -156,3 +170,7 @@ def _ranges(time_range: time_ranges.TimeRange) -> dict[str, Any]:
 
 def _go_to(request: Request, policy: Policy) -> HttpResponse:
     return http.redirect(request, http.link(request.organization, "ratelimits:policy-detail", policy.pk))
+
+
+def _go_to_lists(request: Request) -> HttpResponse:
+    return http.redirect(request, http.link(request.organization, "ratelimits:entry-list"))

@@ -11,6 +11,11 @@ UNITS = {"requests": "request", "tokens": "token", "concurrency": "call"}
 # Seconds and what a window of so many is called.
 WINDOWS = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds"))
 FOR_EACH = {"token": "API token", "user": "person", "address": "address", "route": "route", "model": "endpoint"}
+CALLS = {
+    "predictions": "predictions of your endpoints",
+    "api": "calls of the REST API",
+    "check": "calls that your own services ask about",
+}
 
 
 class Limited(Protocol):
@@ -28,8 +33,28 @@ class Limited(Protocol):
     def window_s(self) -> int: ...
 
 
+class Promised(Limited, Protocol):
+    """All of a policy that matters to whoever it limits."""
+
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def burst(self) -> int | None: ...
+    @property
+    def is_shadow(self) -> bool: ...
+    @property
+    def planes(self) -> Sequence[str]: ...
+
+
 def in_words(policy: Limited) -> str:
     return f"{amount(policy)} {whom(policy)}"
+
+
+def promise(policy: Promised) -> str:
+    """What the policy does, in whole sentences: "… for each API token, up to 20 requests at once … gets 429"."""
+    counted = ", ".join(CALLS[plane] for plane in policy.planes)
+    over = "What goes over it is counted, and passes." if policy.is_shadow else f"What goes over it {_refused(policy)}."
+    return f"{in_words(policy)}{_how(policy)}. It counts {counted}. {over}"
 
 
 def amount(policy: Limited) -> str:
@@ -47,11 +72,17 @@ def quantity(name: str, number: int) -> str:
 
 def window(seconds: int) -> str:
     """ "a minute", "every 15 minutes"."""
-    for length, one, many in WINDOWS:
-        if seconds % length == 0:
-            number = seconds // length
-            return f"every {format_count(number)} {many}" if number > 1 else f"{'an' if one == 'hour' else 'a'} {one}"
-    raise ValueError(seconds)
+    told = period(seconds)
+    if told[0].isdigit():
+        return f"every {told}"
+    return f"{'an' if told == 'hour' else 'a'} {told}"
+
+
+def period(seconds: int) -> str:
+    """ "minute", "15 minutes"."""
+    length, one, many = next(unit for unit in WINDOWS if seconds % unit[0] == 0)
+    number = seconds // length
+    return one if number == 1 else f"{format_count(number)} {many}"
 
 
 def whom(policy: Limited) -> str:
@@ -65,6 +96,21 @@ def whom(policy: Limited) -> str:
         return "for the whole organization"
     *most, last = each
     return f"for each {', '.join(most)} and {last}" if most else f"for each {last}"
+
+
+def _how(policy: Promised) -> str:
+    if policy.quantity == "concurrency":
+        return ""
+    if policy.algorithm == "window":
+        return f", never more in any {period(policy.window_s)}"
+    burst = policy.burst or policy.limit
+    return f", {'all' if burst == policy.limit else f'up to {quantity(policy.quantity, burst)}'} at once if need be"
+
+
+def _refused(policy: Promised) -> str:
+    told = ["gets 429"] if {"predictions", "api"} & set(policy.planes) else []
+    told += ["is told to your services as not allowed"] if "check" in policy.planes else []
+    return ", or ".join(told)
 
 
 def _counted(number: int, unit: str) -> str:

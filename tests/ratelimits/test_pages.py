@@ -12,7 +12,9 @@ from django.utils import timezone
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.ids import uuid7
+from apps.organizations import services as organizations
 from apps.ratelimits import asking, queries, seen, services
+from apps.ratelimits.forms import PRESETS
 from apps.ratelimits.models import Entry, Policy
 from apps.ratelimits.rules import Algorithm, Decision, Rule, Verdict
 
@@ -25,6 +27,8 @@ FORM = {
     "quantity": "requests",
     "limit": "100",
     "window_s": "60",
+    "held_s": "600",
+    "is_shadow": "False",
     "algorithm": "gcra",
     "planes": ["predictions"],
     "away": "local",
@@ -67,7 +71,6 @@ def test_a_policy_is_made_by_a_form_that_is_filled_in_already(as_owner: Client, 
         ({"planes": []}, b"Choose at least one"),
         ({"subject": ["header"]}, b"Name the header whose value is meant"),
         ({"routes": "jobs"}, b"is no route"),
-        ({"algorithm": "window", "burst": "5"}, b"A burst is of policies that let calls pass evenly"),
     ],
 )
 def test_a_wrong_form_says_what_to_do_and_keeps_what_was_typed(given: Any, told: bytes, as_owner: Client) -> None:
@@ -93,6 +96,48 @@ def test_the_preview_says_what_the_form_means(given: Any, words: str, as_owner: 
     answer = as_owner.post(f"{PAGES}preview/", {**FORM, **given})
     assert answer.status_code == 200
     assert words in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "token, all at once if need be. It counts predictions of your endpoints. What goes over it gets 429."),
+        ({"burst": "20"}, "for each API token, up to 20 requests at once if need be."),
+        ({"algorithm": "window", "burst": "20"}, "for each API token, never more in any minute."),
+        ({"quantity": "concurrency", "burst": "20"}, "100 calls at once for each API token. It counts"),
+        ({"is_shadow": "True"}, "What goes over it is counted, and passes."),
+        ({"planes": ["api", "check"]}, "What goes over it gets 429, or is told to your services as not allowed."),
+    ],
+)
+def test_the_preview_tells_what_becomes_of_calls(given: Any, words: str, as_owner: Client) -> None:
+    answer = as_owner.post(f"{PAGES}preview/", {**FORM, **given})
+    assert words in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"algorithm": "window", "burst": "5"}, {"burst": None, "window_s": 60}),
+        ({"quantity": "concurrency", "burst": "5"}, {"burst": None, "window_s": 600}),
+        ({"header": "x-customer"}, {"header": ""}),
+        ({"is_shadow": "True"}, {"is_shadow": True}),
+    ],
+)
+def test_what_is_not_shown_does_not_count(given: Any, kept: Any, as_owner: Client, acme: Any) -> None:
+    assert as_owner.post(f"{PAGES}new/", {**FORM, **given}).status_code == 303
+    with tenancy.scope(acme.pk):
+        policy = Policy.objects.get()
+    assert {name: getattr(policy, name) for name in kept} == kept
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_makes_a_policy(name: str, as_owner: Client, acme: Any) -> None:
+    form = as_owner.get(f"{PAGES}new/?preset={name}").context["form"]
+    sent = {name: form[name].value() for name in form.fields if form[name].value() not in (None, "")}
+    answer = as_owner.post(f"{PAGES}new/", sent)
+    assert answer.status_code == 303, answer.context["form"].errors
+    with tenancy.scope(acme.pk):
+        assert PRESETS[name][1].items() <= vars(Policy.objects.get()).items()
 
 
 def test_an_edit_changes_what_was_typed_and_nothing_else(as_owner: Client, in_acme: Any, actor: Actor) -> None:
@@ -123,8 +168,6 @@ def test_a_shadow_is_enforced_with_one_click_and_back(as_owner: Client, in_acme:
 def test_who_is_limited_is_shown_by_name_with_the_policy(
     as_owner: Client, acme: Any, actor: Actor, policy: Policy
 ) -> None:
-    from apps.organizations import services as organizations
-
     token, _ = organizations.create_token("nightly scoring", ["predictions.create"], by=actor)
     saw(acme.pk, policy, str(token.pk), 40)
     for _ in range(3):
@@ -187,7 +230,7 @@ def test_the_plan_and_an_override_are_shown(as_owner: Client, in_acme: Any, oper
 
 
 def test_somebody_is_denied_and_taken_off_again(as_owner: Client, acme: Any) -> None:
-    given = {"kind": "deny", "subject": "address", "value": "203.0.113.9/24", "reason": "Scrapes", "last_day": ""}
+    given = {"kind": "deny", "subject": "address", "value": "203.0.113.9/24", "reason": "Scrapes", "ends_at": ""}
     assert as_owner.post(f"{PAGES}lists/new/", given).status_code == 303
     page = as_owner.get(f"{PAGES}lists/")
     assert b"203.0.113.0/24" in page.content
@@ -201,19 +244,52 @@ def test_somebody_is_denied_and_taken_off_again(as_owner: Client, acme: Any) -> 
 
 def test_an_entry_ends_with_its_last_day_where_the_reader_lives(as_owner: Client, acme: Any) -> None:
     day = timezone.now().date() + timedelta(days=2)
-    given = {"kind": "allow", "subject": "model", "value": "leaving", "last_day": day.isoformat()}
+    given = {"kind": "allow", "subject": "model", "value": "leaving", "ends_at": day.isoformat()}
     as_owner.post(f"{PAGES}lists/new/", given)
     with tenancy.scope(acme.pk):
         entry = Entry.objects.get()
     assert entry.ends_at is not None
     assert entry.ends_at - timedelta(days=1) <= timezone.now() + timedelta(days=2)
-    past = as_owner.post(f"{PAGES}lists/new/", {**given, "value": "other", "last_day": "2001-01-01"})
+    past = as_owner.post(f"{PAGES}lists/new/", {**given, "value": "other", "ends_at": "2001-01-01"})
     assert (past.status_code, b"still to come" in past.content) == (422, True)
+
+
+@pytest.mark.parametrize("subject", ["token", "user"])
+def test_whom_people_know_is_chosen_by_name(
+    subject: str, as_owner: Client, acme: Any, actor: Actor, owner: Any
+) -> None:
+    with tenancy.scope(acme.pk):
+        token, _ = organizations.create_token("nightly scoring", ["predictions.create"], by=actor)
+    name, value = {"token": ("nightly scoring", token.pk), "user": (owner.email, owner.pk)}[subject]
+    assert name in as_owner.get(f"{PAGES}lists/new/").content.decode()
+    assert as_owner.post(f"{PAGES}lists/new/", {"kind": "deny", "subject": subject, subject: value}).status_code == 303
+    assert name in as_owner.get(f"{PAGES}lists/").content.decode()
+    with tenancy.scope(acme.pk):
+        assert Entry.objects.get().value == str(value)
+    again = as_owner.post(f"{PAGES}lists/new/", {"kind": "deny", "subject": subject, subject: value})
+    assert "is on the lists already" in str(again.context["form"].errors[subject])
+    none = as_owner.post(f"{PAGES}lists/new/", {"kind": "deny", "subject": subject, "value": str(value)})
+    assert none.context["form"].errors[subject] == ["Say who is meant."]
+
+
+def test_an_entry_is_edited_and_keeps_a_time_within_a_day(as_owner: Client, in_acme: Any, actor: Actor) -> None:
+    ends_at = timezone.now() + timedelta(days=2, minutes=3)
+    entry = services.create_entry("deny", "address", "203.0.113.0/24", ends_at=ends_at, by=actor)
+    url = f"{PAGES}lists/{entry.pk}/edit/"
+    form = as_owner.get(url).context["form"]
+    sent = {name: form[name].value() for name in form.fields}
+    assert as_owner.post(url, {**sent, "kind": "allow", "reason": "Our office"}).status_code == 303
+    entry.refresh_from_db()
+    assert (entry.kind, entry.reason, entry.ends_at) == ("allow", "Our office", ends_at)
+    stale = as_owner.post(url, {**sent, "reason": "Theirs"})
+    assert (stale.status_code, b"Somebody changed this" in stale.content) == (422, True)
+    past = as_owner.post(url, {**sent, "seen": "", "ends_at": "2001-01-01"})
+    assert "still to come" in str(past.context["form"].errors["ends_at"])
 
 
 def test_who_only_reads_sees_no_buttons(as_viewer: Client, acme: Any, actor: Actor, policy: Policy) -> None:
     for path in ("", f"{policy.pk}/", "lists/"):
         page = as_viewer.get(f"{PAGES}{path}").content
-        for words in (b"New policy", b"Only count", b">Delete", b"New entry"):
+        for words in (b"New policy", b"Put in shadow", b">Delete", b"New entry"):
             assert words not in page
     assert as_viewer.post(f"{PAGES}{policy.pk}/enforce/").status_code == 403

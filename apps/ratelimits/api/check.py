@@ -77,15 +77,21 @@ class CheckSerializer(serializers.Serializer):
     )
     retry_after_ms = serializers.IntegerField(help_text="0 if the call passes, -1 if waiting does not help.")
     policies = LimitVerdictSerializer(many=True)
-    reservation = serializers.CharField(help_text="For `settle`, once the call is over. Empty when it took nothing.")
+    reservation = serializers.CharField(
+        help_text="For `extend` while the call lasts and `settle` once it is over. Empty when it took nothing."
+    )
 
 
 class ChecksSerializer(serializers.Serializer):
     results = CheckSerializer(many=True)
 
 
-class CheckSettlementSerializer(CheckedAmountsSerializer):
+class CheckReservationSerializer(StrictSerializer):
     reservation = serializers.CharField(max_length=LONGEST_RESERVATION)
+
+
+class CheckSettlementSerializer(CheckReservationSerializer, CheckedAmountsSerializer):
+    pass
 
 
 EXAMPLES = [
@@ -101,7 +107,9 @@ class CheckApi(InTenant, viewsets.ViewSet):
     """The limiter for your own services, by policies whose planes hold `check`."""
 
     permission_area = "limits"
-    permissions_by_action: ClassVar[dict[str, str]] = dict.fromkeys(("check", "check_batch", "settle"), "limits.check")
+    permissions_by_action: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("check", "check_batch", "extend", "settle"), "limits.check"
+    )
 
     @extend_schema(
         operation_id="ratelimits_check", request=CheckedCallSerializer, responses=CheckSerializer, examples=EXAMPLES
@@ -117,6 +125,15 @@ class CheckApi(InTenant, viewsets.ViewSet):
         """The same for up to 100 calls, in their order; each is decided by itself."""
         said = self._said(_valid(CheckedCallsSerializer, request)["calls"])
         return Response(ChecksSerializer({"results": [_told(one) for one in said]}).data)
+
+    @extend_schema(operation_id="ratelimits_extend", request=CheckReservationSerializer, responses={204: None})
+    def extend(self, request: Request) -> Response:
+        """Say that a call goes on, so that it keeps its place among the calls at once for another window.
+
+        Say it well before the window of the policy is over, such as after each third of it.
+        """
+        checking.extend(str(self.organization.pk), _valid(CheckReservationSerializer, request)["reservation"])
+        return Response(status=204)
 
     @extend_schema(operation_id="ratelimits_settle", request=CheckSettlementSerializer, responses={204: None})
     def settle(self, request: Request) -> Response:

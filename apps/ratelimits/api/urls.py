@@ -14,5 +14,6 @@ paths = [
     path("ratelimits/history/", HistoryApi.as_view(), name="limits-history"),
     path("ratelimits/check/", CheckApi.as_view({"post": "check"}), name="limits-check"),
     path("ratelimits/check/batch/", CheckApi.as_view({"post": "check_batch"}), name="limits-check-batch"),
+    path("ratelimits/extend/", CheckApi.as_view({"post": "extend"}), name="limits-extend"),
     path("ratelimits/settle/", CheckApi.as_view({"post": "settle"}), name="limits-settle"),
 ]
