@@ -58,7 +58,7 @@ OTHER_SCOPES = {
     "get /api/v1/organization/exports/{id}/file/": "organization.export",
     "post /api/v1/organization/deletion/": "organization.delete",
     "delete /api/v1/organization/deletion/": "organization.delete",
-    **{f"post /api/v1/ratelimits/{what}/": "limits.check" for what in ("check", "check/batch", "settle")},
+    **{f"post /api/v1/ratelimits/{what}/": "limits.check" for what in ("check", "check/batch", "extend", "settle")},
     **{f"post /api/v1/jobs/{what}/": "jobs.work" for what in OUTSIDE_WORK},
 }
 MINE = "/api/v1/organizations/"

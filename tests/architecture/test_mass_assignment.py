@@ -77,6 +77,7 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
     ("patch", "/api/v1/ratelimits/entries/{id}/"): lambda rows: {"kind": "allow"},
     ("post", "/api/v1/ratelimits/check/"): lambda rows: {},
     ("post", "/api/v1/ratelimits/check/batch/"): lambda rows: {"calls": [{}]},
+    ("post", "/api/v1/ratelimits/extend/"): lambda rows: {"reservation": taken_nothing(rows["token_id"])},
     ("post", "/api/v1/ratelimits/settle/"): lambda rows: {"reservation": taken_nothing(rows["token_id"])},
     ("post", "/api/v1/webhooks/"): lambda rows: {"url": "https://example.com/new"},
     ("patch", "/api/v1/webhooks/{id}/"): lambda rows: {"description": "new"},
@@ -96,7 +97,7 @@ OF_WORKERS = {("post", f"/api/v1/jobs/{{id}}/{what}/") for what in ("complete", 
 # These answer with less than a row.
 OF_NO_ROW = {
     *(("post", f"/api/v1/jobs/{what}/") for what in ("claim", "{id}/heartbeat", "{id}/log")),
-    *(("post", f"/api/v1/ratelimits/{what}/") for what in ("check", "check/batch", "settle")),
+    *(("post", f"/api/v1/ratelimits/{what}/") for what in ("check", "check/batch", "extend", "settle")),
 }
 # These answer with numbers, because they are about many rows.
 OF_MANY = {("post", "/api/v1/jobs/discard-dead/"), ("post", "/api/v1/jobs/retry-dead/")}

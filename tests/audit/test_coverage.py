@@ -40,7 +40,7 @@ OUTSIDE_WORK = {
     for what in ("claim", "{id}/heartbeat", "{id}/log", "{id}/complete", "{id}/fail", "{id}/release")
 }
 # Asking is no change, and what is counted is on the page of limits.
-ASKED = {("post", f"/api/v1/ratelimits/{what}/") for what in ("check", "check/batch", "settle")}
+ASKED = {("post", f"/api/v1/ratelimits/{what}/") for what in ("check", "check/batch", "extend", "settle")}
 # Two things happened at once: each has its line.
 SEVERAL = {
     ("post", "/api/v1/datasets/"): {"dataset.created", "dataset.version_added"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.ratelimits.published import policy, publish
 
 pytestmark = pytest.mark.django_db
 CHECK = "/api/v1/ratelimits/check/"
+EXTEND = "/api/v1/ratelimits/extend/"
 SETTLE = "/api/v1/ratelimits/settle/"
 
 
@@ -115,6 +117,28 @@ def test_a_place_comes_free_when_the_call_is_settled(acme: Any, api_owner: APICl
     assert not ask(api_owner)["is_allowed"]
     api_owner.post(SETTLE, {"reservation": said["reservation"]})
     assert ask(api_owner)["is_allowed"]
+
+
+def test_a_call_that_is_extended_keeps_its_place_beyond_the_window(acme: Any, api_owner: APIClient) -> None:
+    publish(acme.pk, customers(quantity="concurrency", algorithm="leases", limit=1, window_ms=1000))
+    said = ask(api_owner)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        assert api_owner.post(EXTEND, {"reservation": said["reservation"]}).status_code == 204
+        assert not ask(api_owner)["is_allowed"]
+        time.sleep(0.2)
+    api_owner.post(SETTLE, {"reservation": said["reservation"]})
+    lost = api_owner.post(EXTEND, {"reservation": said["reservation"]})
+    assert (lost.status_code, lost.json()["code"]) == (409, "place_lost")
+    assert ask(api_owner)["is_allowed"]
+
+
+def test_s1_a_place_is_extended_by_its_own_organization(
+    acme: Any, globex: Any, api_owner: APIClient, api_outsider: APIClient
+) -> None:
+    publish(acme.pk, customers(quantity="concurrency", algorithm="leases", limit=1))
+    answer = api_outsider.post(EXTEND, {"reservation": ask(api_owner)["reservation"]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "reservation_invalid")
 
 
 def test_s1_a_reservation_is_settled_by_its_own_organization(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.test import Client
+from django.http import StreamingHttpResponse
+from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
 
 from apps.core import snapshots
+from apps.core.actors import Actor
 from apps.ratelimits import asking
 from apps.ratelimits.matching import Asked, rules_for
+from apps.ratelimits.middleware import PolicyMiddleware
 from tests.ratelimits.published import policy, publish, section
 
 pytestmark = pytest.mark.django_db
@@ -142,3 +146,16 @@ def test_s7_a_hundred_threads_against_ten_pass_ten(acme: Any) -> None:
 
     with ThreadPoolExecutor(20) as threads:
         assert sum(threads.map(one, range(100))) == 10
+
+
+def test_a_call_that_outlasts_the_window_keeps_its_place(acme: Any, actor: Actor) -> None:
+    places = {"subject": ["organization"], "quantity": "concurrency", "algorithm": "leases"}
+    matched = rules_for(section(policy(limit=1, window_ms=1000, **places)), Asked(str(acme.pk), "api"))
+    request = RequestFactory().get(JOBS)
+    request.organization, request.actor = acme, actor
+    decision = asking.decide(str(acme.pk), matched)
+    streaming = PolicyMiddleware(lambda _: StreamingHttpResponse(iter(())))._limited(request, matched, decision)
+    time.sleep(1.5)
+    assert not asking.decide(str(acme.pk), matched).is_allowed
+    streaming.close()
+    assert asking.decide(str(acme.pk), matched).is_allowed
