@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from bench.report import Row
-from bench.trail import _as_admin as as_admin
+from bench.trail import as_admin
 
 CLAIMS = 300
 FEW, MANY = 100, 100_000

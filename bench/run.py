@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import claims, export, jobs, ratelimits, report, serving, trail, usage, webhooks
+from bench import claims, export, jobs, ratelimits, report, serving, trail, usage, usage_page, webhooks
 
 BENCHMARKS = {
     "claims": claims.run,
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "serving": serving.run,
     "trail": trail.run,
     "usage": usage.run,
+    "usage-page": usage_page.run,
     "webhooks": webhooks.run,
     "webhook-kills": webhooks.run_kills,
 }

@@ -59,7 +59,7 @@ def measure() -> list[Row]:
     subprocess.run([sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0"], check=True)
     organizations = {name: _organization(name, rows) for name, rows in (("small", SMALL), ("large", LARGE))}
     huge = _organization("huge", HUGE)
-    _as_admin("VACUUM ANALYZE")
+    as_admin("VACUUM ANALYZE")
     pages = [_page_row(name, organizations, query) for name, query in _queries().items()]
     return [*pages, *_export_rows(organizations), *_expiry_rows(huge)]
 
@@ -73,13 +73,13 @@ def _organization(slug: str, rows: int) -> tuple[Any, Any]:
 
     owner = User.objects.create_user(email=f"owner@{slug}.test")
     organization = services.create_organization(slug.capitalize(), owner, slug=slug)
-    _as_admin(FILL, {"organization": organization.pk, "rows": rows, "days": DAYS})
+    as_admin(FILL, {"organization": organization.pk, "rows": rows, "days": DAYS})
     browser = Client()
     browser.force_login(owner)
     return organization, browser
 
 
-def _as_admin(statement: str, parameters: Any = None) -> None:
+def as_admin(statement: str, parameters: Any = None) -> None:
     import psycopg
 
     address = os.environ["DATABASE_ADMIN_URL"].rpartition("/")[0]
@@ -131,13 +131,13 @@ def _page_row(name: str, organizations: dict[str, tuple[Any, Any]], query: str) 
         order = list(organizations)[:: 1 if number % 2 else -1]
         for slug in order:
             wanted = query if slug == "large" else ""
-            times[slug].append(_page_ms(organizations[slug][1], f"/o/{slug}/trail/?{wanted}"))
+            times[slug].append(page_ms(organizations[slug][1], f"/o/{slug}/trail/?{wanted}"))
     small, large = times["small"][1:], times["large"][1:]  # the first round warms up
     ratio = median(one / other for one, other in zip(large, small, strict=True))
     return Row(name, median(large), "ms", "unfiltered, 100 entries", median(small), ratio, "1.5 max", ratio <= 1.5)
 
 
-def _page_ms(browser: Any, address: str) -> float:
+def page_ms(browser: Any, address: str) -> float:
     begin = time.perf_counter()
     answer = browser.get(address)
     assert answer.status_code == 200, answer
@@ -155,7 +155,7 @@ def _export_rows(organizations: dict[str, tuple[Any, Any]]) -> Iterator[Row]:
 
 def _exported(browser: Any, slug: str, kind: str) -> tuple[float, float]:
     """By how many MB the process grew at most while it exported the trail, and how long that took."""
-    with _peak_memory() as grown_mb:
+    with peak_memory() as grown_mb:
         begin = time.perf_counter()
         size = sum(len(chunk) for chunk in browser.get(f"/o/{slug}/trail/export/?as={kind}").streaming_content)
         seconds = time.perf_counter() - begin
@@ -164,7 +164,7 @@ def _exported(browser: Any, slug: str, kind: str) -> tuple[float, float]:
 
 
 @contextmanager
-def _peak_memory() -> Iterator[Callable[[], float]]:
+def peak_memory() -> Iterator[Callable[[], float]]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
     before = _status_mb("VmRSS")
     yield lambda: _status_mb("VmHWM") - before

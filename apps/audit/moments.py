@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.core.ids import least_uuid7
+
 # An entry's id is made a moment before its time is taken, by a clock that may be set between the two.
 SLACK = timedelta(minutes=1)
 
@@ -27,5 +29,4 @@ def around(rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
 
 def first_id(moment: datetime, shift: timedelta = timedelta()) -> UUID:
     """The smallest version 7 UUID of that millisecond (RFC 9562, 5.7)."""
-    milliseconds = int((moment.timestamp() + shift.total_seconds()) * 1000)
-    return UUID(int=max(milliseconds, 0) << 80)
+    return least_uuid7(moment + shift)

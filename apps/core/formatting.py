@@ -59,13 +59,19 @@ def format_decimals(number: float | Decimal, decimals: int) -> str:
 
 
 def format_percent(share: float | None, digits: int = 3) -> str:
-    """A share of one: `0.934` is "93.4%"."""
-    return ABSENT if share is None else f"{format_significant(Decimal(str(share)) * 100, digits)}%"
+    """A share of one: `0.934` is "93.4%". Less than all is never "100%"."""
+    if share is None:
+        return ABSENT
+    most = 100 - Decimal(10) ** (2 - digits) if share < 1 else Decimal("Infinity")
+    return f"{format_significant(min(Decimal(str(share)) * 100, most), digits)}%"
 
 
 def format_part(share: float) -> str:
-    """A share of one in whole percents, for a glance: "93%", and "under 1%" for the least."""
-    return "under 1%" if 0 < share < 0.01 else f"{round(share * 100):,}%"
+    """A share of one in whole percents, for a glance: "93%", and "under 1%" for the least.
+
+    Cut, so that what is nearly used up is not shown as used up.
+    """
+    return "under 1%" if 0 < share < 0.01 else f"{int(Decimal(str(share)) * 100):,}%"
 
 
 def format_duration(milliseconds: float | None) -> str:

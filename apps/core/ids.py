@@ -23,6 +23,11 @@ def uuid7(at: datetime | None = None) -> uuid.UUID:
     return uuid.UUID(int=value)
 
 
+def least_uuid7(at: datetime) -> uuid.UUID:
+    """The smallest UUID that a version 7 UUID of that millisecond can be (RFC 9562, 5.7)."""
+    return uuid.UUID(int=max(_nanoseconds(at) // NS_PER_MS, 0) << 80)
+
+
 def derived_uuid7(at: datetime, name: str) -> uuid.UUID:
     """The version 7 UUID of what is called `name` and happened at `at`: the same again for the same two.
 

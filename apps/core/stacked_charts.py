@@ -14,6 +14,7 @@ from apps.core.formatting import format_significant
 
 SHARE = 0.8
 COLOURS = 8
+LEAST_PX = 2.0  # of a bar that is there, however small beside the others
 REST = 0  # the quiet colour of all the others together
 
 
@@ -127,11 +128,16 @@ def _sum(stack: Sequence[tuple[int, float]], sign: int) -> float:
 
 def _parts(stack: Sequence[tuple[int, float]], down: Callable[[float], float]) -> list[Part]:
     """From the axis up, and from the axis down."""
-    found, ends = [], {True: 0.0, False: 0.0}
+    axis, found, ends = down(0.0), [], {True: 0.0, False: 0.0}
+    stretches = {sign > 0: _stretch(abs(down(_sum(stack, sign)) - axis)) for sign in (1, -1)}
     for number, value in stack:
         if value:
-            start = ends[value > 0]
+            start, stretch = ends[value > 0], stretches[value > 0]
             ends[value > 0] = end = start + value
-            top = min(down(start), down(end))
-            found.append(Part(number, round(top, 2), round(max(abs(down(end) - down(start)), 0.5), 2)))
+            first, last = ((down(at) - axis) * stretch + axis for at in (start, end))
+            found.append(Part(number, round(min(first, last), 2), round(max(abs(last - first), 0.5), 2)))
     return found
+
+
+def _stretch(height: float) -> float:
+    return max(LEAST_PX / height, 1.0) if height else 1.0

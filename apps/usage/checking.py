@@ -22,6 +22,8 @@ from apps.usage.models import DIMENSIONS, UsageDay, UsageSum
 KEY = "ledger:checked"
 CHUNK = 1_000
 NAMES = ("meter", *DIMENSIONS)
+# Who makes partitions waits for this lock before it takes one that everybody would have to wait behind.
+NO_NEW_PARTITIONS = "SELECT pg_advisory_xact_lock_shared(hashtext('usage_make_partitions'))"
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +84,7 @@ def differences(organization_id: UUID | None = None) -> Iterator[Difference]:
 def repair(organization_id: UUID) -> None:
     """Make the organization's sums anew from its rows. Nobody writes to the ledger meanwhile."""
     with transaction.atomic(using="console"), connections["console"].cursor() as cursor:
+        cursor.execute(NO_NEW_PARTITIONS)
         cursor.execute("LOCK TABLE usage_usageevent IN SHARE MODE")
         for span in SPANS:
             cursor.execute(f"DELETE FROM {span.table} WHERE organization_id = %s", [organization_id])  # noqa: S608
@@ -115,6 +118,7 @@ def _snapshot() -> Iterator[Any]:
     with transaction.atomic(using="console"):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute(NO_NEW_PARTITIONS)
         yield connection
 
 

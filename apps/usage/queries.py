@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum, Window
+from django.db.models.functions import Abs
 
 from apps.core import charts, stacked_charts, time_ranges
-from apps.core.formatting import format_percent
+from apps.core.formatting import format_count, format_part
 from apps.core.postgres.aggregates import EPOCH, StepNumber
 from apps.core.time_ranges import TimeRange
 from apps.organizations.models import ApiToken, Membership
@@ -24,7 +25,6 @@ QUARTER = TimeRange("90d", "Last 90 days", timedelta(days=90), time_ranges.A_DAY
 RANGES = {**time_ranges.RANGES, QUARTER.name: QUARTER}
 FILTERS = ("meter", *DIMENSIONS)
 GROUPS = [(name, name.capitalize(), None) for name in DIMENSIONS]
-MOST_CHOICES = 8
 MOST_PARTS = 8
 NOTHING = "Without"
 
@@ -80,7 +80,7 @@ class MeterUsage(Use):
         return [*(self._shown(part, part.value) for part in self.parts), *rest]
 
     def _shown(self, part: Use, value: str | None) -> ShownPart:
-        share = format_percent(part.quantity / self.quantity) if self.quantity else ""
+        share = format_part(part.quantity / self.quantity) if self.quantity > 0 <= part.quantity else ""
         return ShownPart(part, self.meter.text(part.quantity), share, value)
 
     def chart(
@@ -122,19 +122,16 @@ class ShownEvent:
     token: str
 
 
-Choice = tuple[str, str, int]
-
-
 def named_range(name: str) -> TimeRange:
     return RANGES.get(name, time_ranges.WEEK)
 
 
 def filtered(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> QuerySet[UsageEvent]:
     """The range's events with the meter and the dimensions that `given` names; of one of its steps if it names `at`."""
-    events = UsageEvent.objects.filter(**_wanted(given), occurred_at__gte=time_range.start(now))
+    events = UsageEvent.objects.filter(**_wanted(given))
     if span := step_at(given, time_range, now):
         return events.between(*span)
-    return events
+    return events.since(time_range.start(now))
 
 
 def step_at(given: Mapping[str, str], time_range: TimeRange, now: datetime) -> tuple[datetime, datetime] | None:
@@ -155,38 +152,50 @@ def usage_by_meter(
 ) -> list[MeterUsage]:
     """Each meter's use with the dimensions that `given` names, in parts by `group`; the most used meters first."""
     found: dict[str, MeterUsage] = {}
-    parts: dict[str, dict[str, Use]] = {}
     steps = time_range.steps(now)
-    for row, at in _by_step(given, steps, "meter", *([group] if group else [])):
+    for row, at in _by_step(given, steps, "meter"):
         name = row["meter"]
-        used = found.setdefault(name, MeterUsage(name, meters.named(name).label, meter=meters.named(name)))
-        used.add(row, at)
-        if group:
-            parts.setdefault(name, {}).setdefault(row[group], Use(row[group])).add(row, at)
+        found.setdefault(name, MeterUsage(name, meters.named(name).label, meter=meters.named(name))).add(row, at)
+    used = sorted(found.values(), key=lambda one: (-one.event_count, one.value))
     if group:
-        for name, values in parts.items():
-            _divide(found[name], list(values.values()), most)
-        _label(group, [part for used in found.values() for part in used.parts])
-    return sorted(found.values(), key=lambda used: (-used.event_count, used.value))
+        for one in used:
+            divide(one, given, steps, group, most)
+    return used
 
 
-def _divide(used: MeterUsage, parts: list[Use], most: int) -> None:
-    """Keep the largest parts, in order, and add up the others."""
-    parts.sort(key=lambda part: (-abs(part.quantity), part.value))
-    used.parts, others = parts[:most], parts[most:]
-    if others:
-        used.rest = Use("", f"{len(others)} others")
-        for part in others:
-            _merge(used.rest, part)
+def divide(used: MeterUsage, given: Mapping[str, str], steps: Sequence[datetime], group: str, most: int) -> None:
+    """Find the meter's largest parts by `group`, in order; all the others are what remains.
+
+    However many values there are, PostgreSQL hands out those of `most` and the number of all.
+    """
+    given = {**given, "meter": used.value}
+    largest = _largest(given, steps, group, most)
+    parts = {value: Use(value) for value, _ in largest}
+    for row, at in _by_step(given, steps, group, only=parts):
+        parts[row[group]].add(row, at)
+    used.parts = list(parts.values())
+    _label(group, used.parts)
+    others = max((count for _, count in largest), default=0) - len(parts)
+    used.rest = _rest(used, f"{format_count(others)} other{'' if others == 1 else 's'}") if others else None
 
 
-def _merge(into: Use, part: Use) -> None:
-    for at, quantity in part.by_step.items():
-        into.by_step[at] = into.by_step.get(at, 0) + quantity
-    into.quantity += part.quantity
-    into.event_count += part.event_count
-    if part.cost_micro_usd is not None:
-        into.cost_micro_usd = (into.cost_micro_usd or 0) + part.cost_micro_usd
+def _largest(given: Mapping[str, str], steps: Sequence[datetime], group: str, most: int) -> list[tuple[str, int]]:
+    """The values with the largest sums, each with the number of all values."""
+    sums = _since(given, steps).values(group).annotate(total=Sum("quantity"), count=Window(Count("*")))
+    return list(sums.order_by(Abs("total").desc(), group).values_list(group, "count")[:most])
+
+
+def _rest(used: MeterUsage, label: str) -> Use:
+    """What no part of the meter has."""
+    costs = [part.cost_micro_usd or 0 for part in used.parts]
+    steps = {at: total - sum(part.by_step.get(at, 0) for part in used.parts) for at, total in used.by_step.items()}
+    return Use(
+        label=label,
+        quantity=used.quantity - sum(part.quantity for part in used.parts),
+        cost_micro_usd=None if used.cost_micro_usd is None else used.cost_micro_usd - sum(costs),
+        event_count=used.event_count - sum(part.event_count for part in used.parts),
+        by_step={at: quantity for at, quantity in steps.items() if quantity},
+    )
 
 
 def _label(group: str, parts: Iterable[Use]) -> None:
@@ -231,26 +240,26 @@ def _deployment_names(deployment_ids: Iterable[str]) -> dict[str, str]:
 
 
 def _by_step(
-    given: Mapping[str, str], steps: Sequence[datetime], *names: str
+    given: Mapping[str, str], steps: Sequence[datetime], name: str, only: Iterable[str] | None = None
 ) -> Iterable[tuple[dict[str, Any], datetime]]:
-    """What was counted for each combination of `names`, with the step that it was counted in."""
-    if _are_utc_days(steps):
-        for row in _counted(given, steps, *names, step=F("day")):
-            yield row, datetime(row["step"].year, row["step"].month, row["step"].day, tzinfo=UTC)
-    else:
-        for row in _counted(given, steps, *names, step=StepNumber(steps, _time_field(steps))):
-            yield row, steps[row["step"]]
-
-
-def _counted(
-    given: Mapping[str, str], steps: Sequence[datetime], *names: str, **expressions: Any
-) -> Iterable[dict[str, Any]]:
-    """Quantity, cost and number of events since the first step, for each combination of `names` and `expressions`."""
-    rows, time_field = _source(steps)
-    since = {f"{time_field}__gte": steps[0].date() if time_field == "day" else steps[0]}
-    groups = rows.filter(**_wanted(given), **since).order_by().values(*names, **expressions)
+    """What was counted for each value of the dimension `name`, or for `only` these, and in which step."""
+    rows, time_field = _since(given, steps), _time_field(steps)
+    if only is not None:
+        rows = rows.filter(**{f"{name}__in": list(only)})
+    is_by_day = time_field == "day"
+    counted = rows.values(name, step=F("day") if is_by_day else StepNumber(steps, time_field))
     events = Count("id") if rows.model is UsageEvent else Sum("event_count")
-    return groups.annotate(total=Sum("quantity"), cost=Sum("cost_micro_usd"), events=events)
+    for row in counted.annotate(total=Sum("quantity"), cost=Sum("cost_micro_usd"), events=events):
+        yield row, datetime.combine(row["step"], time(), UTC) if is_by_day else steps[row["step"]]
+
+
+def _since(given: Mapping[str, str], steps: Sequence[datetime]) -> QuerySet[Any]:
+    """The fewest rows that know these steps, since the first one, with what `given` names."""
+    rows, time_field = _source(steps)
+    wanted = rows.filter(**_wanted(given)).order_by()
+    if time_field == "occurred_at":
+        return wanted.since(steps[0])
+    return wanted.filter(**{f"{time_field}__gte": steps[0].date() if time_field == "day" else steps[0]})
 
 
 def _source(steps: Sequence[datetime]) -> tuple[QuerySet[Any], str]:
@@ -276,22 +285,6 @@ def _time_field(steps: Sequence[datetime]) -> str:
 
 def _wanted(given: Mapping[str, str]) -> dict[str, str]:
     return {name: given[name] for name in FILTERS if given.get(name)}
-
-
-def choices(time_range: TimeRange, now: datetime) -> dict[str, list[Choice]]:
-    """What the range's events can be filtered by: (value, label, number of events), the most frequent first."""
-    counted: dict[str, dict[str, int]] = {name: {} for name in FILTERS}
-    for row in _counted({}, time_range.steps(now), *FILTERS):
-        for name, counts in counted.items():
-            if row[name]:
-                counts[row[name]] = counts.get(row[name], 0) + row["events"]
-    return {name: _choices(name, counts) for name, counts in counted.items()}
-
-
-def _choices(dimension: str, counts: Mapping[str, int]) -> list[Choice]:
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_CHOICES]
-    known = labels(dimension, [value for value, _ in most])
-    return [(value, known[value], count) for value, count in most]
 
 
 def chips(given: Mapping[str, str], names: Iterable[str]) -> list[Chip]:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import F, Q, Sum
 
-from apps.core.formatting import format_day_of_month, format_percent
+from apps.core.formatting import format_day_of_month
 from apps.organizations.models import Organization
 from apps.usage import entitlements, meters
 from apps.usage.entitlements import Amount
@@ -60,10 +60,6 @@ class Standing:
     @property
     def included_text(self) -> str:
         return entitlements.amount_text(self.meter.name, self.amount.included)
-
-    @property
-    def share_text(self) -> str:
-        return format_percent(self.share) if self.share is not None else ""
 
     @property
     def outlook(self) -> str:

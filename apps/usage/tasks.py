@@ -35,10 +35,9 @@ def tell_of_quotas() -> None:
 @shared_task(name="usage.make_partitions")
 def make_partitions() -> None:
     """Partitions for the next months, and for those of which the default one took events."""
-    from django.db import connection
+    from apps.usage import partitions
 
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT usage_make_partitions()")
+    partitions.make()
 
 
 @shared_task(name="usage.check_ledger")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -16,31 +18,43 @@ from apps.core.http import Request
 from apps.core.time_ranges import TimeRange
 from apps.usage import exports, queries, standing
 
-UNSEEN = ("user", "deployment", "prompt", "tag")
-
 
 @http.page("usage.read", methods=["GET", "HEAD"])
 def usage(request: Request) -> HttpResponse:
+    """What is left of the included amounts; then one meter, by a dimension and over time, down to its events."""
     now = timezone.localtime()
-    time_range = queries.named_range(request.GET.get("range", ""))
-    group = _group(request)
-    events = queries.filtered(request.GET, time_range, now)
-    page = paging.newest_first(events, request.GET.get("cursor", ""))
-    used = queries.usage_by_meter(request.GET, time_range, now, group)
+    time_range, group = queries.named_range(request.GET.get("range", "")), _group(request)
+    used = queries.usage_by_meter({**request.GET.dict(), "meter": ""}, time_range, now)
+    shown = next((one for one in used if one.value == request.GET.get("meter")), used[0] if used else None)
     context = {
         "standings": standing.standings(request.organization, now),
-        "page": page,
-        "meters": used,
-        "charts": _charts(request, used, group, time_range, now),
-        "choices": queries.choices(time_range, now),
+        "meters": [(one, _url(request, meter=one.value, at="")) for one in used],
         "groups": queries.GROUPS,
-        "group": group,
         "range": time_range,
         "ranges": queries.RANGES,
         "chips": _chips(request, time_range, now),
-        "events": queries.shown_events(page.rows),
+        **(_of_meter(request, shown, group, time_range, now) if shown else {}),
     }
     return render(request, "usage/usage.html", context)
+
+
+def _of_meter(
+    request: Request, shown: queries.MeterUsage, group: str, time_range: TimeRange, now: datetime
+) -> dict[str, Any]:
+    """The meter's chart, the parts below and its events; bars and parts open the events that they are made of."""
+    given, steps = {**request.GET.dict(), "meter": shown.value}, time_range.steps(now)
+    if group:
+        queries.divide(shown, given, steps, group, queries.MOST_PARTS)
+    page = paging.newest_first(queries.filtered(given, time_range, now), request.GET.get("cursor", ""))
+    opened = partial(_url, request, "#events", meter=shown.value)
+    return {
+        "meter": shown,
+        "group": group,
+        "chart": shown.chart(steps, now.tzinfo, [opened(at=formatting.format_iso(at)) for at in steps]),
+        "parts": [(part, part.value and opened(**{group: part.value})) for part in shown.shown_parts],
+        "page": page,
+        "events": queries.shown_events(page.rows),
+    }
 
 
 def _group(request: Request) -> str:
@@ -49,34 +63,17 @@ def _group(request: Request) -> str:
 
 
 def _chips(request: Request, time_range: TimeRange, now: datetime) -> list[queries.Chip]:
-    """The filters that no group of choices shows."""
+    """The filters that are on."""
     span = queries.step_at(request.GET, time_range, now)
     start, end = (formatting.format_time(at.astimezone(now.tzinfo), seconds=False) for at in span) if span else ("", "")
     step = [queries.Chip("at", "Time", f"{start} to {end}")] if span else []
-    return [*queries.chips(request.GET, UNSEEN), *step]
+    return [*queries.chips(request.GET, queries.DIMENSIONS), *step]
 
 
-def _charts(
-    request: Request, used: list[queries.MeterUsage], group: str, time_range: TimeRange, now: datetime
-) -> list[dict[str, Any]]:
-    """Each meter with its chart and the parts below; bars and parts open the events that they are made of."""
-    steps = time_range.steps(now)
-    return [
-        {
-            "meter": one,
-            "chart": one.chart(steps, now.tzinfo, [_url(request, one, at=formatting.format_iso(at)) for at in steps]),
-            "parts": [(part, part.value and _url(request, one, **{group: part.value})) for part in one.shown_parts],
-        }
-        for one in used
-    ]
-
-
-def _url(request: Request, used: queries.MeterUsage, **chosen: str) -> str:
-    parameters = request.GET.copy()
-    parameters.pop("cursor", None)
-    for name, value in {"meter": used.value, **chosen}.items():
-        parameters[name] = value
-    return f"?{parameters.urlencode()}#events"
+def _url(request: Request, anchor: str = "", **chosen: str) -> str:
+    """The page with other parameters; an empty one is left out."""
+    parameters = {**request.GET.dict(), **chosen, "cursor": ""}
+    return f"?{urlencode({name: value for name, value in parameters.items() if value})}{anchor}"
 
 
 @http.page("usage.read", methods=["GET", "HEAD"])

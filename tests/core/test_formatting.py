@@ -165,6 +165,10 @@ def test_a_larger_amount_is_never_told_as_a_smaller_one_nor_any_as_nothing(one: 
 def test_a_share_is_a_percentage() -> None:
     assert formatting.format_percent(0.934) == "93.4%"
     assert formatting.format_percent(None) == ABSENT
+    nearly = (0.99961, 0.9999999, 1.0, 1.0004)
+    assert [formatting.format_percent(share) for share in nearly] == ["99.9%", "99.9%", "100%", "100%"]
+    assert formatting.format_percent(0.9999, 2) == "99%"
+    assert [formatting.format_part(share) for share in nearly] == ["99%", "99%", "100%", "100%"]
     assert [formatting.format_part(share) for share in (0, 0.0000007, 0.934, 12.5)] == [
         "0%",
         "under 1%",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.charts import Series
-from apps.core.stacked_charts import REST, stacked_chart
+from apps.core.stacked_charts import LEAST_PX, REST, stacked_chart
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TIMES = [START + timedelta(days=number) for number in range(3)]
@@ -54,3 +54,10 @@ def test_nine_series_are_refused() -> None:
 def test_without_any_use_there_is_no_chart() -> None:
     assert stacked_chart("Use", TIMES, [Series("a", [0, 0, 0])]).is_empty
     assert stacked_chart("Use", [], [Series("a", [])]).is_empty
+
+
+def test_a_bar_that_is_small_beside_another_is_seen() -> None:
+    chart = stacked_chart("Use", TIMES, [Series("1", [1, 0, 10**9]), Series("2", [1, 0, -(10**9)])])
+    small, none, _ = chart.bars
+    assert sum(part.height for part in small.parts) == LEAST_PX
+    assert none.parts == ()

@@ -165,3 +165,53 @@ def test_the_api_tells_the_quotas(api_viewer: Any, acme: Any) -> None:
 def test_an_outsider_sees_no_quota_of_others(api_outsider: Any, used: None) -> None:
     quotas = api_outsider.get(f"{API}quotas/").json()["quotas"]
     assert {one["used"] for one in quotas} == {0}
+
+
+def test_one_meter_is_shown_and_the_others_are_a_click_away(as_viewer: Client, used: None, acme: Any) -> None:
+    with tenancy.scope(acme.pk):
+        use(7_000, meter="training_ms")
+    page = as_viewer.get(PAGE)
+    assert (page.context["meter"].value, page.content.decode().count("data-chart>")) == ("predictions", 1)
+    (url,) = [url for one, url in page.context["meters"] if one.value == "training_ms"]
+    other = as_viewer.get(f"{PAGE}{url}")
+    assert [shown.event.quantity for shown in other.context["events"]] == [7_000]
+    assert {one.value for one, _ in other.context["meters"]} == {"predictions", "training_ms"}
+
+
+def test_what_is_nearly_used_up_is_not_shown_as_used_up(as_viewer: Client, acme: Any) -> None:
+    with tenancy.scope(acme.pk):
+        use(9_999, hours_ago=0)
+    Entitlement.objects.filter(plan=acme.plan, meter="predictions").update(included=10_000)
+    page = text_of(as_viewer.get(PAGE))
+    assert "99%" in page
+    assert "100%" not in page
+
+
+def test_filters_that_nothing_matches_can_be_taken_away(as_viewer: Client, used: None) -> None:
+    page = text_of(as_viewer.get(PAGE, {"model": "unknown"}))
+    assert "Nothing matches" in page
+    assert "Take away Model" in as_viewer.get(PAGE, {"model": "unknown"}).content.decode()
+
+
+def test_values_that_differ_in_each_event_are_added_up_by_the_database(in_acme: Any) -> None:
+    for number in range(30):
+        use(number + 1, tag=f"request-{number}")
+    with CaptureQueriesContext(connection) as made:
+        (one,) = queries.usage_by_meter({}, time_ranges.DAY, timezone.now(), "tag", most=2)
+    assert [(part.value, part.quantity) for part in one.parts] == [("request-29", 30), ("request-28", 29)]
+    assert one.rest is not None
+    assert (one.rest.label, one.rest.quantity, one.rest.event_count) == ("28 others", 465 - 59, 28)
+    assert any("LIMIT 2" in query["sql"] for query in made)
+
+
+@pytest.mark.parametrize("range_name", ["1h", "24h", "90d"])
+def test_events_are_looked_for_among_the_ids_of_their_time(in_acme: Any, range_name: str) -> None:
+    """However long the ledger, and however rare what one looks for, older months are not read."""
+    now = timezone.now()
+    use(hours_ago=0)
+    found = queries.filtered({"tag": "rare"}, queries.RANGES[range_name], now)
+    assert '"usage_usageevent"."id" >= ' in str(found.query)
+    early = queries.RANGES[range_name].start(now)
+    late_id = uuid7(early - timedelta(hours=23))
+    services.record("predictions", 3, event_id=late_id, dimensions={"tag": "rare"}, occurred_at=early)
+    assert [event.pk for event in found] == [late_id]

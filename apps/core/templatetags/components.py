@@ -444,7 +444,7 @@ def progress(
     return {
         "label": label,
         "value": None if share is None else round(min(max(share, 0.0), 1.0) * 100, 1),
-        "percent": "" if share is None else f"{int(min(max(share, 0.0), 1.0) * 100)}%",
+        "percent": "" if share is None else formatting.format_part(min(max(share, 0.0), 1.0)),
         "step": step,
         "left": "" if left_s is None else _left(left_s),
         "tone": tone,
