@@ -1,6 +1,6 @@
 """Events that could not be stored, kept with the reason until an operator replays or discards them. Imports no Django.
 
-None is dropped to make room: whoever would bury one more waits, the streams behind it fill, and calls are refused.
+None is dropped to make room: what would be one too many stays in its stream, until that is full and calls are refused.
 """
 
 from __future__ import annotations

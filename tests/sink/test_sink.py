@@ -160,22 +160,28 @@ def test_what_a_slow_sink_and_its_heir_both_refuse_is_one_dead_letter(sinks: Sin
     assert len(sinks.dead()) == 1
 
 
-def test_full_dead_letters_keep_nothing_back_that_was_read_and_fits(
+def test_full_dead_letters_hold_back_what_has_to_be_buried_and_nothing_else(
     sinks: Sinks, acme: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dead_letters, "MOST", 0)
+    monkeypatch.setattr(sink_module, "ABANDONED_MS", 500)
+    monkeypatch.setattr(sink_module, "CLAIM_INTERVAL_S", 0.2)
     sinks.append("events:usage", b"{", usage_event(uuid.uuid4()), usage_event(acme.pk, quantity=3))
-    sinks.append("events:calls", call_event(acme.pk))
     sink = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "waiting")
     running = threading.Thread(target=sink.run)
     running.start()
-    wait_until(lambda: sinks.rows(acme.pk, "logs_callrecord"), "the call")
-    assert (quantity(sinks, acme), sinks.valkey.client.xlen("events:usage")) == (3, 2)
+    wait_until(lambda: quantity(sinks, acme) == 3, "what fits")
+    sinks.append("events:usage", b"}", usage_event(acme.pk, quantity=4))
+    sinks.append("events:calls", call_event(acme.pk))
+    wait_until(lambda: quantity(sinks, acme) == 7, "what came later")
+    wait_until(lambda: sinks.rows(acme.pk, "logs_callrecord"), "another stream's")
+    assert sinks.valkey.client.xlen("events:usage") == 3
     monkeypatch.setattr(dead_letters, "MOST", 10)
     sinks.wait_until_stored()
     sink.stop()
     running.join()
-    assert len(sinks.dead()) == 2
+    assert len(sinks.dead()) == 3
+    assert quantity(sinks, acme) == 7
 
 
 def test_what_an_erasure_took_out_of_the_stream_is_no_dead_letter(sinks: Sinks, acme: Any) -> None:

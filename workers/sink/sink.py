@@ -79,6 +79,7 @@ class Sink:
         self._stopping = threading.Event()
         self._next_claim = 0.0
         self._is_catching_up = True
+        self._caught_up_to: dict[str, bytes] = {}
         self._writer = ThreadPoolExecutor(1, "sink-writer")
         self._writing: Future[set[Bell]] | None = None
 
@@ -92,8 +93,8 @@ class Sink:
             try:
                 self._step()
                 pause_s = FIRST_PAUSE_S
-            except (redis.RedisError, psycopg.Error, dead_letters.Full) as error:
-                self._is_catching_up = True
+            except (redis.RedisError, psycopg.Error) as error:
+                self._is_catching_up, self._caught_up_to = True, {}
                 if _is_missing_group(error):
                     self._create_groups()
                     continue
@@ -106,7 +107,7 @@ class Sink:
     def _step(self) -> None:
         if self._is_catching_up:
             self._finish_writing()  # what is not acknowledged yet would be read once more
-        batches = [Batch.of(table, entries) for table, entries in self._read("0" if self._is_catching_up else ">")]
+        batches = [Batch.of(table, entries) for table, entries in self._read()]
         self._is_catching_up = self._is_catching_up and any(one.entry_count for one in batches)
         self._write_behind(batches)
         if time.monotonic() >= self._next_claim:
@@ -127,18 +128,17 @@ class Sink:
     def _store_all(self, batches: list[Batch]) -> set[Bell]:
         for batch in batches:
             self._store(batch)
-        for batch in batches:  # last, because it waits while the dead letters are full
-            for entry, reason in batch.refused:
-                self._bury(batch.table, entry, reason)
+            self._bury_all(batch)
         return {bell for batch in batches for bell in batch.bells}
 
-    def _read(self, position: str) -> list[tuple[Table, list[Entry]]]:
-        """New entries from `>`, those that this sink has read and not finished from `0`."""
+    def _read(self) -> list[tuple[Table, list[Entry]]]:
+        """New entries; first those that this sink has read and not finished, each once."""
         tables = {table.stream: table for table in TABLES}
-        found: Any = self._redis.xreadgroup(
-            GROUP, self._consumer, dict.fromkeys(tables, position), count=BATCH, block=BLOCK_MS
-        )
-        return [(tables[stream.decode()], entries) for stream, entries in _pairs(found)]
+        positions: Any = {name: self._caught_up_to.get(name, b"0") if self._is_catching_up else b">" for name in tables}
+        found: Any = self._redis.xreadgroup(GROUP, self._consumer, positions, count=BATCH, block=BLOCK_MS)
+        read = [(stream.decode(), entries) for stream, entries in _pairs(found)]
+        self._caught_up_to |= {name: entries[-1][0] for name, entries in read if entries}
+        return [(tables[name], entries) for name, entries in read]
 
     def _take_over(self) -> None:
         """Finish what a sink read that is gone."""
@@ -193,11 +193,21 @@ class Sink:
             pipe.xdel(table.stream, *ids)
             pipe.execute()
 
+    def _bury_all(self, batch: Batch) -> None:
+        """What finds the dead letters full stays in its stream, and is taken over and tried again like what a sink left
+        behind. So that stream fills up, and no other one waits for it.
+        """
+        try:
+            for entry, reason in batch.refused:
+                self._bury(batch.table, entry, reason)
+        except dead_letters.Full as error:
+            log.error("dead_letters_full", stream=batch.table.stream, error=str(error))
+
     def _bury(self, table: Table, entry: Entry, reason: str) -> None:
         entry_id, fields = entry
-        log.error("event_refused", stream=table.stream, id=entry_id.decode(), reason=reason)
         event = (fields or {}).get(b"e", b"")
         dead_letters.bury(self._redis, GROUP, table.stream, entry_id, event, reason)
+        log.error("event_refused", stream=table.stream, id=entry_id.decode(), reason=reason)
 
 
 def _pairs(found: Any) -> list[tuple[bytes, list[Entry]]]:
