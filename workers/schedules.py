@@ -16,7 +16,7 @@ def schedules(settings: Any) -> dict[str, dict[str, Any]]:
         "expire-trails": every(86400.0, "audit.expire_trails"),
         "forget-old-notifications": every(86400.0, "notifications.forget_old"),
         "tell-of-expiring-tokens": every(3600.0, "notifications.tell_of_expiring_tokens"),
-        "make-partitions": every(86400.0, "usage.make_partitions"),
+        "make-partitions": every(3600.0, "usage.make_partitions"),
         "check-ledger": every(86400.0, "usage.check_ledger"),
         "restore-quotas": every(5.0, "usage.restore_quotas"),
         "correct-quotas": every(600.0, "usage.correct_quotas"),

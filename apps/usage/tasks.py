@@ -23,13 +23,9 @@ def correct_quotas() -> None:
 
 @shared_task(name="usage.tell_of_quotas")
 def tell_of_quotas() -> None:
-    from apps.core import tenancy
-    from apps.organizations.models import Organization
     from apps.usage import notices
 
-    for organization in Organization.objects.iterator():
-        with tenancy.scope(organization.pk):
-            notices.tell(organization)
+    notices.tell_all()
 
 
 @shared_task(name="usage.make_partitions")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+import structlog
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
 from apps.core import tenancy
 from apps.core.ids import uuid7
-from apps.usage import checking, tasks
+from apps.usage import checking, partitions, tasks
 from apps.usage.models import UsageDay, UsageEvent, UsageSum
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "console"])
@@ -107,3 +110,16 @@ def test_a_repair_ends_the_alarm(ledgers: None, acme: Any) -> None:
 def test_an_unknown_organization_is_refused() -> None:
     with pytest.raises(CommandError, match="no organization nobody"):
         check("--organization", "nobody")
+
+
+@pytest.mark.parametrize("reader", ["check", "repair"])
+def test_who_reads_the_whole_ledger_and_who_makes_partitions_keep_nobody_waiting(acme: Any, reader: str) -> None:
+    """Neither waits for a lock of the other's behind which producers and pages would wait too."""
+    with ExitStack() as reading, structlog.testing.capture_logs() as logged:
+        if reader == "check":
+            reading.enter_context(checking._snapshot())
+        else:
+            reading.enter_context(transaction.atomic(using="console"))
+            checking.repair(acme.pk)
+        assert partitions.make() == 0
+    assert [line["event"] for line in logged if line["log_level"] == "warning"][-1] == "partitions_wait"
