@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import redis
 from django.conf import settings
@@ -37,7 +38,7 @@ def reader() -> redis.Redis:
 
 @cache
 def recorder() -> Recorder:
-    return Recorder(reader(), Peers(Plane.API, limiter().local))
+    return Recorder(reader(), Peers(Plane.API, limiter().local, Path(settings.STATE_DIR) / "peers"))
 
 
 def decide(organization_id: str, matched: Matched) -> Decision:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
@@ -225,3 +227,37 @@ def test_a_strangers_form_is_read_only_where_it_names_an_account() -> None:
 
     assert read_by("/accounts/password/reset/")
     assert not read_by("/o/acme/data/upload/")
+
+
+def guards(*arguments: str) -> str:
+    out = StringIO()
+    call_command("guards", *arguments, stdout=out)
+    snapshots._read.clear()
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("rescue", ["reset", "shadow"])
+@pytest.mark.parametrize("ids", [(), ("sign-in", "failed-sign-in", "failed-sign-in-account")])
+def test_an_operator_whom_a_guard_keeps_out_is_let_in_from_the_command_line(
+    operator: Any, by: Actor, rescue: str, ids: tuple[str, ...], django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        change("sign-in", by, limit=1, window_s=31 * 86_400)
+    snapshots._read.clear()
+    client = Client()
+    sign_in(client, operator.email, "wrong")
+    assert sign_in(client, operator.email, PASSWORD).status_code == 429
+    with django_capture_on_commit_callbacks(execute=True):
+        guards(rescue, *ids)
+    sign_in(client, operator.email, PASSWORD)
+    assert is_signed_in(client)
+
+
+def test_the_command_line_tells_the_guards_and_knows_no_others(by: Actor) -> None:
+    change("sign-up", by, limit=7)
+    said = guards("list")
+    assert "sign-up: 7 requests a minute" in said
+    assert said.count("\n") == len(KNOWN)
+    assert "sign-up: 20 requests a minute" in guards("reset", "sign-up")
+    with pytest.raises(CommandError):
+        guards("reset", "nobody")

@@ -62,7 +62,7 @@ class Edge(Application):
         self._limiter = AsyncLimiter.from_url(os.environ["REDIS_URL"])
         self._recorder = Recorder(
             SyncRedis.from_url(os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1),
-            Peers(PLANE, self._limiter.local),
+            Peers(PLANE, self._limiter.local, state / "peers"),
         )
         self._recorder.start()
         return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota, self._limiter, self._recorder)

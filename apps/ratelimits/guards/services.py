@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import redis
@@ -48,6 +49,27 @@ def change_guard(guard: Guard, *, limit: int, window_s: int, is_shadow: bool, aw
     operators.note(by, guard, f"From {before} to {in_words(guard)}")
     transaction.on_commit(publish_or_leave_to_beat)
     return guard
+
+
+@transaction.atomic
+def reset_guards(ids: Collection[str]) -> None:
+    """Put guards back as the code has them, whoever changed them. From the command line, which is nobody's session."""
+    for guard_id in ids:
+        columns = {name: getattr(KNOWN[guard_id], name) for name in COLUMNS}
+        Guard.objects.filter(pk=guard_id).update(changed_at=None, changed_by_label="", **columns)
+    log.warning("guards_reset", guards=sorted(ids))
+    transaction.on_commit(publish_or_leave_to_beat)
+
+
+@transaction.atomic
+def shadow_guards(ids: Collection[str]) -> None:
+    """Have guards count and refuse nothing, from the command line."""
+    declare_guards()
+    Guard.objects.filter(pk__in=ids).update(
+        is_shadow=True, changed_at=timezone.now(), changed_by_label="the command line"
+    )
+    log.warning("guards_only_count", guards=sorted(ids))
+    transaction.on_commit(publish_or_leave_to_beat)
 
 
 def in_words(guard: Guard) -> str:
