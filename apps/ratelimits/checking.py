@@ -77,8 +77,15 @@ def settle(organization_id: str, reservation: str, actual: Mapping[str, int]) ->
     """
     decision, quantities = _decision(organization_id, reservation)
     used = {index: actual[name] for index, name in enumerate(quantities) if name in actual}
-    if asking.limiter().mark(f"limits:{{{organization_id}}}:settled:{decision.id}", _counts_for_ms(decision)):
+    if _is_told_first(organization_id, decision):
         asking.limiter().settle(decision, used)
+
+
+def _is_told_first(organization_id: str, decision: Decision) -> bool:
+    """Places come free once by themselves; what else was taken is corrected by who tells of it first."""
+    if all(rule.algorithm is Algorithm.LEASES for rule in decision.rules):
+        return True
+    return asking.limiter().mark(f"limits:{{{organization_id}}}:settled:{decision.id}", _counts_for_ms(decision))
 
 
 def extend(organization_id: str, reservation: str) -> None:

@@ -157,19 +157,25 @@ class Limiter:
 
     def mark(self, name: str, kept_ms: int) -> bool:
         """Set a mark for so long; False if it stood there already. Without Redis each is a new one."""
-        try:
-            return bool(self._redis.set(name, 1, px=max(1, kept_ms), nx=True))
-        except (RedisError, OSError) as error:
-            self._watch.failed(error)
-            return True
+        return self._tell("SET", name, 1, "PX", max(1, kept_ms), "NX", unknown=True) is not None
 
     def forget(self, rules: Sequence[Rule]) -> None:
         """Begin anew with all of them."""
         self.local.forget(rules)
+        if rules:
+            self._tell("DEL", *(key_of(rule) for rule in rules))
+
+    def _tell(self, *words: str | int, unknown: Any = None) -> Any:
+        """What Redis answers to a command that is no rule's; `unknown` where it does not."""
+        if not self._watch.is_worth_asking():
+            return unknown
         try:
-            self._redis.delete(*(key_of(rule) for rule in rules))
+            return self._watch.answered([self._redis.execute_command(*words)])[0]
+        except ResponseError as error:
+            self._watch.answered([error])
         except (RedisError, OSError) as error:
             self._watch.failed(error)
+        return unknown
 
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
         """A reply to each, None where there is none."""

@@ -123,7 +123,7 @@ def test_a_place_is_held_until_a_stream_is_read(acme: Any, api_owner: APIClient)
     stream = api_owner.get("/api/v1/audit/export/")
     assert (stream.status_code, stream.streaming) == (200, True)
     assert api_owner.get(JOBS).status_code == 429
-    places = f"limits:{{{acme.pk}}}:at-once:*"
+    places = f"limits:{{{acme.pk}}}:at-once:*:leases"
     assert asking.reader().keys(places)
     stream.close()
     assert not asking.reader().keys(places)
