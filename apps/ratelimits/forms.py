@@ -19,13 +19,7 @@ WINDOWS = (1, 10, 60, 15 * 60, 3_600, 86_400, 7 * 86_400, 31 * 86_400)
 HELD = (60, 10 * 60, 3_600, 86_400)
 SUBJECTS = [(value, f"{label[0].upper()}{label[1:]}") for value, label in LISTED]
 SUBJECTS[-1] = (Subject.HEADER, "Value of a header")
-MODES = (
-    (False, "Enforced: what goes over the limit is refused"),
-    (
-        True,
-        "Shadow: it is counted, and nothing refused. See for a day what it would hit, then enforce it with one click",
-    ),
-)
+MODES = ((False, "Enforced: refuses what goes over"), (True, "Shadow: counts, and refuses nothing"))
 DEFAULTS = {
     "name": "Each key",
     "subject": [Subject.TOKEN],
@@ -122,12 +116,11 @@ class NewPolicyForm(forms.Form):
     )
     limit = forms.IntegerField(label="At most", min_value=1)
     quantity = forms.ChoiceField(label="What", choices=Quantity.choices)
-    window_s = forms.TypedChoiceField(label="In", coerce=int, required=False)
+    window_s = forms.TypedChoiceField(label="In", coerce=int)
     held_s = forms.TypedChoiceField(
         label="A call that breaks off counts for",
         coerce=int,
-        required=False,
-        help_text="A prediction counts for as long as it lasts; a call that nobody hears of again, no longer than this.",
+        help_text="A prediction counts for as long as it lasts; one that nobody hears of again, no longer than this.",
     )
     planes = ChoicesField(
         label="Which calls",
@@ -137,11 +130,10 @@ class NewPolicyForm(forms.Form):
     )
     is_shadow = forms.TypedChoiceField(
         label="Mode",
-        required=False,
         choices=MODES,
         coerce=lambda given: given == "True",
-        empty_value=False,
         widget=forms.RadioSelect,
+        help_text="See in shadow for a day what it would refuse, then enforce it with one click.",
     )
     algorithm = forms.ChoiceField(label="How calls pass", choices=Algorithm.choices, widget=forms.RadioSelect)
     burst = forms.IntegerField(
@@ -159,6 +151,9 @@ class NewPolicyForm(forms.Form):
             self.fields[name].initial = value
         self._offer("window_s", WINDOWS, wording.window)
         self._offer("held_s", HELD, format_wait)
+        if self.is_bound:
+            is_concurrency = self["quantity"].value() == Quantity.CONCURRENCY
+            self.fields["held_s"].required, self.fields["window_s"].required = is_concurrency, not is_concurrency
 
     def clean_subject(self) -> list[str]:
         return self.cleaned_data["subject"] or [Subject.ORGANIZATION]
@@ -211,35 +206,38 @@ class EntryForm(EntryTermsForm):
     """A value for one of the lists: chosen by its name where it has one, and typed where not."""
 
     subject = forms.ChoiceField(label="Who", choices=SUBJECTS)
-    token = forms.ChoiceField(label="Which token", required=False)
-    user = forms.ChoiceField(label="Which person", required=False)
-    header = forms.CharField(label="Name of the header", required=False, max_length=64, help_text="Such as x-customer.")
-    value = forms.CharField(required=False, max_length=LONGEST_HEADER)
+    token = forms.ChoiceField(label="Which token")
+    user = forms.ChoiceField(label="Which person")
+    header = forms.CharField(label="Name of the header", max_length=64, help_text="Such as x-customer.")
+    value = forms.CharField(max_length=LONGEST_HEADER)
 
     def __init__(self, *args: Any, named: Mapping[str, Sequence[tuple[str, str]]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, choices in named.items():
             field: Any = self.fields[name]
             field.choices = [("", "Choose one"), *choices]
+        if self.is_bound:
+            for name in {*NAMED, "value", "header"} - self._told_in:
+                self.fields[name].required = False
 
     def clean(self) -> dict[str, Any]:
+        """Only what matters with the subject: the rest is not shown, and may hold what was typed before."""
         given: dict[str, Any] = super().clean() or self.cleaned_data
-        chosen = {name: given.pop(name, "") for name in NAMED}
-        given["value"] = given.get("value", "") if self._told_in == "value" else chosen[self._told_in]
-        if given.get("subject") != Subject.HEADER:
-            given["header"] = ""
-        if not given["value"] and not self.errors:
-            self.add_error(self._told_in, "Say who is meant.")
-        return given
+        chosen = {name: given.pop(name, "") for name in (*NAMED, "value", "header")}
+        told = {"header": "", **{name: chosen[name] for name in self._told_in}}
+        return {**given, "header": told.pop("header"), "value": next(iter(told.values()))}
 
     def add_error(self, field: str | None, error: Any) -> None:
         """What a service says of the value stands beside where it was chosen."""
-        super().add_error(self._told_in if field == "value" else field, error)
+        [valued] = self._told_in - {"header"}
+        super().add_error(valued if field == "value" else field, error)
 
     @property
-    def _told_in(self) -> str:
-        subject = self.cleaned_data.get("subject", "")
-        return subject if subject in NAMED else "value"
+    def _told_in(self) -> set[str]:
+        subject = self["subject"].value()
+        if subject in NAMED:
+            return {subject}
+        return {"header", "value"} if subject == Subject.HEADER else {"value"}
 
 
 class EntryEditForm(EntryTermsForm, EditForm):

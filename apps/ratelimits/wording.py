@@ -52,7 +52,7 @@ def in_words(policy: Limited) -> str:
 
 def promise(policy: Promised) -> str:
     """What the policy does, in whole sentences: "… for each API token, up to 20 requests at once … gets 429"."""
-    counted = ", ".join(CALLS[plane] for plane in policy.planes)
+    counted = _listed([CALLS[plane] for plane in policy.planes])
     over = "What goes over it is counted, and passes." if policy.is_shadow else f"What goes over it {_refused(policy)}."
     return f"{in_words(policy)}{_how(policy)}. It counts {counted}. {over}"
 
@@ -94,8 +94,12 @@ def whom(policy: Limited) -> str:
     ]
     if not each:
         return "for the whole organization"
-    *most, last = each
-    return f"for each {', '.join(most)} and {last}" if most else f"for each {last}"
+    return f"for each {_listed(each)}"
+
+
+def _listed(several: Sequence[str]) -> str:
+    *most, last = several
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _how(policy: Promised) -> str:

@@ -269,7 +269,7 @@ def test_whom_people_know_is_chosen_by_name(
     again = as_owner.post(f"{PAGES}lists/new/", {"kind": "deny", "subject": subject, subject: value})
     assert "is on the lists already" in str(again.context["form"].errors[subject])
     none = as_owner.post(f"{PAGES}lists/new/", {"kind": "deny", "subject": subject, "value": str(value)})
-    assert none.context["form"].errors[subject] == ["Say who is meant."]
+    assert none.context["form"].errors[subject] == ["This field is required."]
 
 
 def test_an_entry_is_edited_and_keeps_a_time_within_a_day(as_owner: Client, in_acme: Any, actor: Actor) -> None:

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, expect
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.ratelimits import services
-from apps.ratelimits.models import Policy
+from apps.ratelimits.models import Entry, Policy
 from tests.browsing import judge, screen, signed_in
 from tests.ratelimits.test_pages import saw
 
@@ -68,6 +68,8 @@ def test_every_page_of_limits_is_accessible_and_fits(
     look("", "empty")
     look("lists/", "lists-empty")
     policy = built(acme, actor, operator)
+    with tenancy.scope(acme.pk):
+        entry = Entry.objects.latest("id")
     for path, name in (
         ("", "list"),
         ("new/", "new"),
@@ -76,9 +78,11 @@ def test_every_page_of_limits_is_accessible_and_fits(
         ("lists/new/", "lists-new"),
         (f"{policy.pk}/", "policy"),
         (f"{policy.pk}/edit/", "edit"),
+        (f"lists/{entry.pk}/edit/", "lists-edit"),
     ):
         look(path, name)
     page.goto(f"{live_server.url}{PAGES}new/")
+    page.get_by_label("Name", exact=True).fill("")
     page.get_by_role("button", name="Create policy").click()
     page.get_by_text("This field is required").first.wait_for()
     judge(page)
@@ -90,13 +94,38 @@ def test_the_form_says_what_it_means_while_one_types(browser: Browser, live_serv
     page.goto(f"{live_server.url}{PAGES}new/")
     words = page.locator("#policy-words")
     expect(words).to_contain_text("100 requests a minute for each API token")
-    page.get_by_label("Limit", exact=True).fill("5000")
+    page.get_by_label("At most").fill("5000")
     expect(words).to_contain_text("5,000 requests a minute for each API token")
     page.get_by_label("Address", exact=True).check()
     expect(words).to_contain_text("for each API token and address")
-    page.get_by_label("What is counted").select_option("concurrency")
+    page.get_by_text("Shadow: counts").click()
+    expect(words).to_contain_text("What goes over it is counted, and passes.")
+    page.get_by_label("What", exact=True).select_option("concurrency")
     expect(words).to_contain_text("5,000 calls at once")
-    page.get_by_label("Name").fill("Each key")
+    page.get_by_label("Name", exact=True).fill("Each key")
     page.get_by_role("button", name="Create policy").click()
     expect(page.get_by_role("heading", name="Each key")).to_be_visible()
+    page.context.close()
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_form_shows_what_matters_with_what_is_chosen(
+    browser: Browser, live_server: Any, as_owner: Client, has_script: bool
+) -> None:
+    page = signed_in(browser, live_server.url, as_owner, java_script_enabled=has_script)
+    page.goto(f"{live_server.url}{PAGES}new/")
+    header, held = page.locator("#id_header"), page.locator("#id_held_s")
+    expect(header).to_be_hidden()
+    page.get_by_label("Value of a header").check()
+    expect(header).to_be_visible()
+    expect(held).to_be_hidden()
+    page.get_by_label("What", exact=True).select_option("concurrency")
+    expect(held).to_be_visible()
+    expect(page.locator("#id_window_s")).to_be_hidden()
+    page.goto(f"{live_server.url}{PAGES}lists/new/")
+    fields = ("token", "user", "header", "value")
+    for subject, shown in (("token", ["token"]), ("user", ["user"]), ("address", ["value"]), ("header", fields[2:])):
+        page.get_by_label("Who", exact=True).select_option(subject)
+        for name in fields:
+            expect(page.locator(f"#id_{name}")).to_be_visible(visible=name in shown)
     page.context.close()

@@ -63,7 +63,7 @@ class LimitVerdictSerializer(serializers.Serializer):
     name = serializers.CharField()
     quantity = serializers.CharField()
     is_allowed = serializers.BooleanField()
-    is_shadow = serializers.BooleanField(help_text="Whether it only counts, and refuses nothing.")
+    is_shadow = serializers.BooleanField(help_text="Whether it is in shadow, where it counts and refuses nothing.")
     limit = serializers.IntegerField()
     remaining = serializers.IntegerField()
     retry_after_ms = serializers.IntegerField(help_text="0 if it lets the call pass, -1 if it never will.")

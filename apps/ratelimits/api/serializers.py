@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.core.api.choices import ToldChoiceField
 from apps.core.time_ranges import HOUR
 from apps.ratelimits import wording
 from apps.ratelimits.models import Entry, Policy
@@ -46,7 +47,7 @@ COLUMN_HELP = {
         "of the API, or one that is asked about and never settled, counts no longer either."
     },
     "burst": {"help_text": "How much of `gcra` may be used at once; as much as the limit without it."},
-    "is_shadow": {"help_text": "Whether calls are only counted and none is refused."},
+    "is_shadow": {"help_text": "False: enforced. True: in shadow, where it counts and refuses nothing."},
     "away": {"help_text": "What becomes of calls while the limiter's memory cannot be asked."},
     "planes": {"help_text": "Which calls it limits; `check` are those that your own services ask about."},
     "routes": {"help_text": "Such as `POST /api/v1/jobs/` or `/api/v1/*`; none means all."},
@@ -71,6 +72,8 @@ class PolicySerializer(serializers.ModelSerializer):
 
 @extend_schema_serializer(examples=[OpenApiExample("100 requests a minute for each key", EXAMPLE, request_only=True)])
 class NewPolicySerializer(serializers.ModelSerializer):
+    serializer_choice_field = ToldChoiceField
+
     class Meta:
         model = Policy
         fields = COLUMNS
@@ -105,13 +108,22 @@ class EntrySerializer(serializers.ModelSerializer):
 
 @extend_schema_serializer(examples=[OpenApiExample("A denied network", ENTRY_EXAMPLE, request_only=True)])
 class NewEntrySerializer(serializers.ModelSerializer):
+    serializer_choice_field = ToldChoiceField
+
     class Meta:
         model = Entry
         fields = ["kind", "subject", "header", "value", "reason", "ends_at"]
-        extra_kwargs = {"value": {"help_text": "An address or network, an id, or a text that has to be the same."}}
+        extra_kwargs = {
+            "kind": {"help_text": "`deny` refuses with 403, `allow` leaves the plan's limits alone."},
+            "value": {
+                "help_text": "An address or network, the id of a token or person, or a text that has to be the same."
+            },
+        }
 
 
 class EntryChangesSerializer(serializers.ModelSerializer):
+    serializer_choice_field = ToldChoiceField
+
     class Meta:
         model = Entry
         fields = ["kind", "reason", "ends_at"]
