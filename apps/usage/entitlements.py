@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -41,6 +43,15 @@ def of(organization: Organization) -> dict[str, Amount]:
     # Of several for one meter the last one counts.
     overrides = {row.meter: row for row in Override.objects.filter(ends_at__gt=timezone.now()).order_by("id")}
     return {meter.name: _amount(meter, planned.get(meter.name), overrides.get(meter.name)) for meter in _METERS}
+
+
+def of_all() -> Iterator[tuple[UUID, list[Amount]]]:
+    """The same of every organization, by three queries."""
+    planned = {(row.plan, row.meter): row for row in Entitlement.objects.all()}
+    lasting = Override.unscoped.using("console").filter(ends_at__gt=timezone.now()).order_by("id")
+    overrides = {(row.organization_id, row.meter): row for row in lasting}
+    for pk, plan in Organization.objects.values_list("pk", "plan").iterator():
+        yield pk, [_amount(one, planned.get((plan, one.name)), overrides.get((pk, one.name))) for one in _METERS]
 
 
 _METERS = tuple(meters.METERS.values())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, Sum
 from django.utils import timezone
 
+from apps.core import tenancy
 from apps.core.formatting import format_month
 from apps.notifications import services as notifications
 from apps.organizations.enums import Role
-from apps.organizations.models import Membership, Organization
-from apps.usage import counting, entitlements
+from apps.organizations.models import Membership
+from apps.usage import entitlements, meters
 from apps.usage.entitlements import Amount
-from apps.usage.models import QuotaNotice
+from apps.usage.models import QuotaNotice, UsageDay
 from apps.usage.quotas import month_of
 
 STEPS = (100, 80)
@@ -25,19 +28,43 @@ NOT_REFUSED = "Nothing is refused."
 AHEAD = "At 100 % more is refused."
 
 
-def tell(organization: Organization) -> None:
-    """Tell the organization's owners and who pays of the highest step that each meter has reached since it was told."""
+def tell_all() -> None:
+    """Tell each organization's owners and who pays of the highest step that a meter has reached since they were told.
+
+    The number of queries does not grow with the organizations, only with those that have something to be told.
+    """
     now = timezone.now()
-    for amount in entitlements.of(organization).values():
-        if amount.included:
-            _tell_of(amount, counting.used(amount.meter, now), now)
+    used, told = _used(now), _told(now)
+    for organization_id, amounts in entitlements.of_all():
+        for amount in amounts:
+            count = used.get((organization_id, amount.meter.name), 0)
+            percent = _step(amount, count)
+            if percent and (organization_id, amount.meter.name, percent) not in told:
+                with tenancy.scope(organization_id):
+                    _tell_of(amount, count, percent, now)
+
+
+def _used(now: datetime) -> dict[tuple[UUID, str], int]:
+    """What each organization used of each meter in this month, or has of a stock."""
+    stocks = [meter.name for meter in meters.METERS.values() if meter.is_stock]
+    days = UsageDay.unscoped.using("console").filter(Q(meter__in=stocks) | Q(day__gte=month_of(now).date()))
+    rows = days.order_by().values("organization", "meter").annotate(total=Sum("quantity"))
+    return {(row["organization"], row["meter"]): row["total"] for row in rows}
+
+
+def _told(now: datetime) -> set[tuple[UUID, str, int]]:
+    rows = QuotaNotice.unscoped.using("console").filter(period=format_month(month_of(now)))
+    return set(rows.values_list("organization", "meter", "percent"))
+
+
+def _step(amount: Amount, used: int) -> int | None:
+    if not amount.included:
+        return None
+    return next((step for step in STEPS if used * 100 >= amount.included * step), None)
 
 
 @transaction.atomic
-def _tell_of(amount: Amount, used: int, now: datetime) -> None:
-    percent = next((step for step in STEPS if used * 100 >= (amount.included or 0) * step), None)
-    if percent is None:
-        return
+def _tell_of(amount: Amount, used: int, percent: int, now: datetime) -> None:
     key = {"meter": amount.meter.name, "period": format_month(month_of(now)), "percent": percent}
     notice, is_new = QuotaNotice.objects.get_or_create(**key)
     if not is_new:

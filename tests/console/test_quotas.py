@@ -16,10 +16,11 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
-from apps.core import tenancy
+from apps.core import snapshots, tenancy
 from apps.core.ids import uuid7
-from apps.usage import entitlements, services
+from apps.usage import entitlements, meters, services
 from apps.usage.models import Entitlement, Override
+from apps.usage.quotas import QuotaExceeded
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "console"])
 
@@ -122,3 +123,41 @@ def test_what_a_plan_includes_is_set_and_stands_in_its_history(console: Client, 
     console.post(ENTITLEMENTS, {**form, "included": "minus one"})
     included.refresh_from_db()
     assert included.included == 2000
+
+
+def published(organization: Any) -> dict[str, int]:
+    """The amounts that the data plane refuses by, as it is told now."""
+    snapshots._read.clear()
+    told = snapshots.read(organization.pk)
+    return {meter: of["limit"] for meter, of in told.sections["usage"].items()} if told else {}
+
+
+def reserve(organization: Any) -> None:
+    with tenancy.scope(organization.pk):
+        services.reserve(meters.PREDICTIONS, 1, event_id=uuid7())
+
+
+def test_another_plan_and_another_amount_count_at_once_in_both_planes(console: Client, acme: Any) -> None:
+    amount = {"included": 5, "is_hard": True}
+    Entitlement.objects.update_or_create(plan="starter", meter="predictions", defaults=amount)
+    use(acme, 5)
+    reserve(acme)
+
+    def set_plan(plan: str) -> None:
+        form = {"action": "set_plan", "_selected_action": str(acme.pk), "plan": plan}
+        console.post("/admin/organizations/organization/", form)
+
+    set_plan("starter")
+    with pytest.raises(QuotaExceeded):
+        reserve(acme)
+    assert published(acme) == {"predictions": 5}
+    grant(console, acme, included="6")
+    reserve(acme)
+    assert published(acme) == {"predictions": 6}
+    console.post(OVERRIDES, {"action": "end_now", "_selected_action": str(Override.unscoped.using("console").get().pk)})
+    with pytest.raises(QuotaExceeded):
+        reserve(acme)
+    assert published(acme) == {"predictions": 5}
+    set_plan("business")
+    reserve(acme)
+    assert published(acme) == {}

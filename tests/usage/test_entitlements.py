@@ -19,11 +19,10 @@ from apps.core.actors import Actor
 from apps.core.ids import uuid7
 from apps.datasets import services as datasets
 from apps.datasets.models import Dataset
-from apps.notifications.models import Notification
 from apps.organizations import services as organizations
 from apps.training import services as training
 from apps.training.services import NewRun
-from apps.usage import counting, entitlements, errors, meters, notices, services, snapshot
+from apps.usage import counting, entitlements, errors, meters, services, snapshot
 from apps.usage.edge import STREAM
 from apps.usage.models import Entitlement, Override
 from apps.usage.quotas import QuotaExceeded, StockExceeded, refusal
@@ -289,17 +288,3 @@ def test_training_is_refused_once_its_time_is_used_up(in_acme: Any, include: Inc
     use(1000, "training_ms")
     with pytest.raises(QuotaExceeded):
         training.create_run(NewRun("Plants", version, "species"), by=actor)
-
-
-def test_owners_are_told_once_of_eighty_and_of_a_hundred_percent(
-    in_acme: Any, include: Include, owner: Any, developer: Any
-) -> None:
-    include("predictions", 100, is_hard=False)
-    for used, told in ((79, 0), (1, 1), (10, 1), (10, 2), (50, 2)):
-        use(used)
-        notices.tell(in_acme)
-        assert Notification.objects.filter(user=owner, event="quota.reached").count() == told
-    titles = Notification.objects.filter(event="quota.reached").order_by("id").values_list("title", flat=True)
-    assert [title[:4] for title in titles] == ["80 %", "100 "]
-    assert not Notification.objects.filter(user=developer, event="quota.reached").exists()
-    assert "Nothing is refused" in Notification.objects.filter(event="quota.reached").last().text
