@@ -73,6 +73,44 @@ def test_p3_events_of_several_organizations_move_with_their_sums(before: psycopg
     assert {derived_uuid7(ENDED, str(attempt)), derived_uuid7(ENDED, str(old))} < ids, "as jobs tell them again"
 
 
+def test_p3_a_ledger_by_months_goes_back_and_forth_with_every_event_and_its_sums(before: psycopg.Connection) -> None:
+    migrate()
+    organizations, same, attempt = [uuid7(), uuid7()], uuid7(ENDED), derived_uuid7(ENDED, "attempt")
+    for number, organization in enumerate(organizations):
+        before.execute(ORGANIZATION, [organization, f"back-{number}"])
+        before.execute(EVENT, [same, organization, "predictions", 3 + number, ENDED])
+    before.execute(EVENT, [attempt, organizations[0], "job_ms", 7, ENDED])
+    before.execute(EVENT, [uuid7(), organizations[1], "training_ms", 5, datetime.now(UTC)])
+    every = sorted([(organizations[0], 10), (organizations[1], 9)])
+    migrate("usage", "0002")
+    assert totals(before, "usage_usageevent") == totals(before, "usage_usagesum") == every
+    assert before.execute("SELECT to_regclass('usage_usageday'), to_regproc('usage_first_id')").fetchone() == (
+        None,
+        None,
+    )
+    before.execute(EVENT, [uuid7(ENDED), organizations[0], "predictions", 1, ENDED])
+    every = sorted([(organizations[0], 11), (organizations[1], 9)])
+    assert totals(before, "usage_usagesum") == every, "what comes then is added too"
+    migrate()
+    assert totals(before, "usage_usageevent") == totals(before, "usage_usagesum") == totals(before, "usage_usageday")
+    assert totals(before, "usage_usageevent") == every
+    ids = [row[0] for row in before.execute("SELECT id FROM usage_usageevent").fetchall()]
+    assert len(set(ids)) == 5
+    assert {same, attempt} < set(ids), "as producers tell them again"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        before.execute("UPDATE usage_usageevent SET quantity = 0")
+
+
+def test_what_an_organization_sees_is_its_own_on_the_way_back(before: psycopg.Connection) -> None:
+    migrate()
+    migrate("usage", "0002")
+    secured = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
+    for table in ("usage_usageevent", "usage_usagesum"):
+        assert before.execute(secured, [table]).fetchone() == (True, True)
+        policies = before.execute("SELECT policyname FROM pg_policies WHERE tablename = %s", [table]).fetchall()
+        assert policies == [(f"{table}_tenant",)]
+
+
 def totals(connection: psycopg.Connection, table: str) -> list[Any]:
     query = f"SELECT organization_id, sum(quantity)::int FROM {table} GROUP BY 1 ORDER BY 1"  # noqa: S608
     return connection.execute(query).fetchall()

@@ -1,5 +1,6 @@
 """The ledger by months, with all its dimensions, and its sums by half hour and by day, made anew from its rows."""
 
+from importlib import import_module
 from typing import Any
 
 import apps.core.ids
@@ -26,6 +27,9 @@ CREATE FUNCTION usage_derived_id(at timestamptz, name text) RETURNS uuid LANGUAG
         PLACING '7' || substr(hashed, 1, 3) || '8' || substr(hashed, 4, 15) FROM 13
     )::uuid
     FROM encode(sha256(convert_to(name, 'UTF8')), 'hex') AS hashed
+$$;
+CREATE FUNCTION usage_is_derived(id uuid, at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT left(id::text, 13) = left(usage_first_id(at)::text, 13) AND substr(id::text, 20, 1) = '8'
 $$;
 
 CREATE TABLE usage_usageevent (
@@ -166,14 +170,16 @@ CREATE TRIGGER usage_append_only BEFORE UPDATE ON usage_usageevent
 """
 
 # An id that does not tell the event's time is replaced by one that does, made of that time and the id that was. So is
-# each of a job's attempt, as jobs make it from now on: a job that runs again tells of its first attempts once more.
+# each of a job's attempt, as jobs make it from now on: a job that runs again tells of its first attempts once more. An
+# attempt that was here before has such an id already.
 MOVE = """
 INSERT INTO usage_usageevent
     (id, organization_id, created_at, meter, quantity, cost_micro_usd, occurred_at, dimensions)
 SELECT
     CASE
-        WHEN meter <> 'job_ms' AND uuid_extract_version(id) = 7
+        WHEN uuid_extract_version(id) = 7
             AND occurred_at - uuid_extract_timestamp(id) BETWEEN interval '-24 hours' AND interval '24 hours'
+            AND (meter <> 'job_ms' OR usage_is_derived(id, occurred_at))
         THEN id
         ELSE usage_derived_id(occurred_at, id::text)
     END,
@@ -186,6 +192,58 @@ CREATE INDEX usage_event_by_time ON usage_usageevent (organization_id, occurred_
 """
 
 
+# Back to one table, in which an id is one event whosever it is: of two organizations' events with the same id, the
+# second gets another. Sums of the events as they were then are made anew by `RESTORE`, behind the tables of sums.
+MOVE_BACK = """
+ALTER TABLE usage_usageevent RENAME TO usage_usageevent_by_month;
+ALTER TABLE usage_usageevent_by_month NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE usage_usageevent_by_month RENAME CONSTRAINT usage_usageevent_key TO usage_usageevent_by_month_key;
+CREATE TABLE usage_usageevent (
+    id uuid NOT NULL PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    meter text NOT NULL,
+    quantity bigint NOT NULL,
+    cost_micro_usd bigint,
+    occurred_at timestamptz NOT NULL,
+    dimensions jsonb NOT NULL,
+    model text GENERATED ALWAYS AS (dimensions ->> 'model') STORED,
+    token text GENERATED ALWAYS AS (dimensions ->> 'token') STORED,
+    organization_id uuid NOT NULL
+);
+INSERT INTO usage_usageevent
+    (id, organization_id, created_at, meter, quantity, cost_micro_usd, occurred_at, dimensions)
+SELECT
+    CASE
+        WHEN row_number() OVER (PARTITION BY id ORDER BY organization_id) = 1 THEN id
+        ELSE usage_derived_id(occurred_at, organization_id::text || id::text)
+    END,
+    organization_id, created_at, meter, quantity, cost_micro_usd, occurred_at, dimensions
+FROM usage_usageevent_by_month;
+DROP TABLE usage_usageevent_by_month;
+ALTER TABLE usage_usageevent ADD CONSTRAINT usage_usageevent_key UNIQUE (organization_id, id);
+ALTER TABLE usage_usageevent ADD CONSTRAINT usage_usageevent_organization FOREIGN KEY (organization_id)
+    REFERENCES organizations_organization (id) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX usage_usageevent_organization_id ON usage_usageevent (organization_id);
+CREATE INDEX usage_by_time ON usage_usageevent (organization_id, occurred_at)
+    INCLUDE (meter, quantity, cost_micro_usd, model, token);
+"""
+
+RESTORE = """
+DROP FUNCTION usage_is_derived(uuid, timestamptz);
+DROP FUNCTION usage_derived_id(timestamptz, text);
+DROP FUNCTION usage_first_id(timestamptz);
+INSERT INTO usage_usagesum
+    (id, organization_id, created_at, at, meter, model, token, quantity, cost_micro_usd, event_count)
+SELECT uuidv7(), organization_id, now(), half_hour, meter, model, token,
+    sum(quantity)::bigint, sum(cost_micro_usd)::bigint, count(*)
+FROM (
+    SELECT organization_id, date_bin('30 minutes', occurred_at, '2000-01-01T00:00:00Z') AS half_hour,
+        meter, COALESCE(model, '') AS model, COALESCE(token, '') AS token, quantity, cost_micro_usd
+    FROM usage_usageevent
+) AS event
+GROUP BY organization_id, half_hour, meter, model, token;
+"""
+
 SECURE = """
 ALTER TABLE usage_usageevent ENABLE ROW LEVEL SECURITY;
 ALTER TABLE usage_usageevent FORCE ROW LEVEL SECURITY;
@@ -195,8 +253,8 @@ CREATE POLICY usage_usageevent_tenant ON usage_usageevent
 """
 
 
-def for_roles(statements: str) -> migrations.RunPython:
-    """A step that runs `statements`, in which the roles' names stand in braces."""
+def for_roles(statements: str, back: str) -> migrations.RunPython:
+    """A step that runs `statements`, in which the roles' names stand in braces, and `back` on the way back."""
 
     def run(apps: Any, schema_editor: Any) -> None:
         text = statements
@@ -204,7 +262,10 @@ def for_roles(statements: str) -> migrations.RunPython:
             text = text.replace(role, schema_editor.quote_name(settings.DATABASES[alias]["USER"]))
         schema_editor.execute(text, params=None)
 
-    return migrations.RunPython(run)
+    def run_back(apps: Any, schema_editor: Any) -> None:
+        schema_editor.execute(back, params=None)
+
+    return migrations.RunPython(run, run_back)
 
 
 def dimension(name: str) -> models.GeneratedField:
@@ -262,13 +323,13 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunSQL(PREPARE),
+        migrations.RunSQL(PREPARE, f"{RESTORE}{SECURE}{import_module('apps.usage.migrations.0002_sums').ADD}"),
         migrations.DeleteModel("UsageSum"),
         total("UsageSum", "at", models.DateTimeField(help_text="Beginning of the half hour."), "usage_sum_once"),
         total("UsageDay", "day", models.DateField(help_text="In UTC."), "usage_day_once"),
-        for_roles(CLOSE_PARTITION),
-        for_roles(MAKE_PARTITIONS),
-        migrations.RunSQL(ADD_TO_SUMS),
+        for_roles(CLOSE_PARTITION, "DROP FUNCTION usage_close_partition(text)"),
+        for_roles(MAKE_PARTITIONS, "DROP FUNCTION usage_make_partitions()"),
+        migrations.RunSQL(ADD_TO_SUMS, "DROP FUNCTION usage_add_to_sums(); DROP FUNCTION usage_refuse_change()"),
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.RemoveIndex(model_name="usageevent", name="usage_by_time"),
@@ -294,7 +355,7 @@ class Migration(migrations.Migration):
                     "usageevent", models.Index(fields=["organization", "occurred_at"], name="usage_event_by_time")
                 ),
             ],
-            database_operations=[migrations.RunSQL(MOVE)],
+            database_operations=[migrations.RunSQL(MOVE, MOVE_BACK)],
         ),
-        migrations.RunSQL(SECURE),
+        migrations.RunSQL(SECURE, migrations.RunSQL.noop),
     ]
