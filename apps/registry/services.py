@@ -16,10 +16,13 @@ from apps.audit import services as audit
 from apps.core import live, storage
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
+from apps.core.ids import uuid7
 from apps.datasets.models import DatasetVersion
 from apps.organizations.models import Project
 from apps.registry import errors
 from apps.registry.models import FeatureImportance, Metric, Model, ModelVersion
+from apps.usage import services as usage
+from apps.usage.meters import STORED_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def register_version(trained: TrainedModel, *, by: Actor) -> ModelVersion:
     version = _add_version(model, trained)
     changes = {"model": model.name, "number": version.number, "training_run": str(trained.training_run_id)}
     audit.record(by, "model_version.registered", version, changes)
+    _meter(version)
     live.publish("models")
     live.publish(f"model:{model.pk}")
     return version
@@ -132,6 +136,13 @@ def _add_version(model: Model, trained: TrainedModel) -> ModelVersion:
         FeatureImportance(version=version, column=column, share=share) for column, share in trained.importances.items()
     )
     return version
+
+
+def _meter(version: ModelVersion) -> None:
+    """Count what is stored, once for a file. Never refused: what a run has learned is kept."""
+    if not ModelVersion.objects.filter(artifact_path=version.artifact_path).exclude(pk=version.pk).exists():
+        dimensions = {"model": version.model.name}
+        usage.record(STORED_BYTES.name, version.size_bytes, event_id=uuid7(), dimensions=dimensions)
 
 
 class ModelChanges(TypedDict, total=False):

@@ -8,13 +8,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.utils import timezone
 
 from apps.audit.models import AuditEntry
 from apps.core import storage, tenancy
 from apps.core.actors import SYSTEM
 from apps.registry import errors, services
 from apps.registry.models import Model, ModelVersion
+from apps.usage import counting, meters
 from tests.factories import serving
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +51,25 @@ def test_a_version_keeps_everything_it_was_registered_with(trained: services.Tra
     assert version.primary_metric.value == 0.3
     assert [row.column for row in version.importances.all()] == ["income", "age"]
     assert AuditEntry.objects.get(action="model_version.registered").subject_id == version.pk
+
+
+def test_stored_bytes_grow_by_each_file_once_and_by_none_that_is_not_registered(trained: services.TrainedModel) -> None:
+    def stored() -> int:
+        return counting.used(meters.STORED_BYTES, timezone.now())
+
+    before, size = stored(), trained.artifact.size_bytes
+    for _ in range(2):
+        services.register_version(trained, by=SYSTEM)
+        assert stored() - before == size
+    services.register_version(replace(trained, training_run_id=uuid4()), by=SYSTEM)
+    assert stored() - before == size, "the same bytes are the same file"
+    other = replace(trained, training_run_id=uuid4(), artifact=services.store_artifact(b"others"))
+    with pytest.raises(RuntimeError), transaction.atomic():
+        services.register_version(other, by=SYSTEM)
+        raise RuntimeError
+    assert stored() - before == size
+    services.register_version(other, by=SYSTEM)
+    assert stored() - before == size + len(b"others")
 
 
 def test_the_artifact_is_kept_under_its_hash_and_the_same_bytes_are_the_same_file(in_acme: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,7 +19,7 @@ from django.utils import timezone
 
 from apps.core import tenancy, time_ranges
 from apps.core.ids import uuid7
-from apps.usage import queries, services
+from apps.usage import exports, queries, services
 from apps.usage.models import Entitlement
 from tests.usage.test_usage import text_of
 
@@ -215,3 +217,23 @@ def test_events_are_looked_for_among_the_ids_of_their_time(in_acme: Any, range_n
     late_id = uuid7(early - timedelta(hours=23))
     services.record("predictions", 3, event_id=late_id, dimensions={"tag": "rare"}, occurred_at=early)
     assert [event.pk for event in found] == [late_id]
+
+
+def test_the_export_holds_no_formula_and_nobody_elses_events(
+    as_viewer: Client, acme: Any, globex: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "CHUNK", 2)
+    with tenancy.scope(acme.pk):
+        for number in range(5):
+            use(number + 1, model='=cmd|"/C calc"!A0', tag="=1+1")
+    with tenancy.scope(globex.pk):
+        use(99, model="secret", token="theirs", tag="theirs")
+    table = b"".join(as_viewer.get(f"{PAGE}export/", {"tag": "=1+1"}).streaming_content).decode()
+    header, *rows = csv.reader(io.StringIO(table))
+    assert sorted(row[header.index("quantity")] for row in rows) == ["1", "2", "3", "4", "5"]
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    assert {row[header.index("model")] for row in rows} == {'\'=cmd|"/C calc"!A0'}
+    for theirs in ({"model": "secret"}, {"token": "theirs"}, {"tag": "theirs"}):
+        found = b"".join(as_viewer.get(f"{PAGE}export/", theirs).streaming_content).decode()
+        assert found.splitlines() == [",".join(exports.COLUMNS)]
+        assert as_viewer.get(PAGE, theirs).context["meters"] == []
