@@ -304,7 +304,7 @@ def _in_modes(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The same, with the mode in the words that pages have for it."""
     told = dict(changes)
     if "is_shadow" in told:
-        told["mode"] = [Mode.of(is_shadow=value) for value in told.pop("is_shadow")]
+        told["mode"] = [Mode.of(is_shadow=value == str(True)) for value in told.pop("is_shadow")]
     return told
 
 

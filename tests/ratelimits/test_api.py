@@ -237,3 +237,18 @@ def test_what_was_seen_is_read(api_owner: Any) -> None:
     history = api_owner.get("/api/v1/ratelimits/history/", {"policy": "plan-api", "range": "24h"})
     assert (history.status_code, len(history.json()["steps"])) == (200, 48)
     assert api_owner.get("/api/v1/ratelimits/history/", {"policy": "plan-moon"}).status_code == 404
+
+
+def test_who_leaves_a_choice_out_is_told_what_there_is(api_owner: Any) -> None:
+    missing = api_owner.post(ENTRIES, {"subject": "address", "value": "203.0.113.9"}).json()["errors"]
+    assert missing == [{"field": "kind", "code": "required", "detail": "Name one of: allow, deny."}]
+    wrong = api_owner.post(POLICIES, {**EACH_KEY, "planes": ["apis"]}).json()["errors"]
+    assert [one["detail"] for one in wrong] == ["“apis” is none of: predictions, api, check."]
+
+
+def test_the_trail_tells_the_mode_as_pages_do(api_owner: Any, acme: Any) -> None:
+    policy = api_owner.post(POLICIES, EACH_KEY)["Location"]
+    api_owner.patch(policy, {"is_shadow": True})
+    with tenancy.scope(acme.pk):
+        changed, made = AuditEntry.objects.filter(action__startswith="policy.").order_by("-id")
+    assert (made.changes["mode"], changed.changes) == ("enforced", {"mode": ["enforced", "shadow"]})
