@@ -41,10 +41,17 @@ local function let_go(total, uses, ends, id)
     redis.call('ZREM', ends, id)
     return use
 end
+local function used_and_held(total, used) return number(used) + number(redis.call('HGET', total, 'held')) end
+-- How many reservations and settled uses whose time is over were let go.
+local function prune(total, uses, ends)
+    local over = redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, %(pruned)d)
+    for _, ended in ipairs(over) do let_go(total, uses, ends, ended) end
+    return #over
+end
 local function keep(total, uses, ends)
     for _, key in ipairs({total, uses, ends}) do redis.call('PEXPIRE', key, '%(kept)d') end
 end
-""".replace("%(kept)d", str(KEPT_MS))
+""".replace("%(kept)d", str(KEPT_MS)).replace("%(pruned)d", str(PRUNED))
 
 # ARGV: id, ttl, then limit (-1: none) and amount of each counter. Answers {state, counter, used and held of each}.
 _RESERVE = (
@@ -53,14 +60,15 @@ _RESERVE = (
 local id, ttl, refused, totals, fresh = ARGV[1], tonumber(ARGV[2]), 0, {}, {}
 for i = 1, #KEYS / 3 do
     local total, uses, ends = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
-    for _, ended in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, %(pruned)d)) do
-        let_go(total, uses, ends, ended)
-    end
+    prune(total, uses, ends)
     local used = redis.call('HGET', total, 'used')
     if not used then return {-1, i} end
-    totals[i] = number(used) + number(redis.call('HGET', total, 'held'))
+    totals[i] = used_and_held(total, used)
     fresh[i] = redis.call('HEXISTS', uses, id) == 0
     local limit, amount = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
+    while fresh[i] and limit >= 0 and totals[i] + amount > limit and prune(total, uses, ends) > 0 do
+        totals[i] = used_and_held(total, used)
+    end
     if fresh[i] and limit >= 0 and totals[i] + amount > limit and refused == 0 then refused = i end
 end
 for i = 1, #KEYS / 3 do
@@ -75,7 +83,7 @@ for i = 1, #KEYS / 3 do
     totals[i] = text(totals[i])
 end
 return {refused == 0 and 1 or 0, refused, unpack(totals)}
-""".replace("%(pruned)d", str(PRUNED))
+"""
 )
 
 # ARGV: id, how long it stays known, then the amount of each counter. `settled` only grows: who rebuilds compares it.

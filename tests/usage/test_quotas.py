@@ -191,3 +191,13 @@ def test_whatever_is_done_in_which_order_the_counter_says_what_a_list_would(
             quotas.release([counter], str(use))
             held.pop(use, None)
         assert total(quotas, counter) == sum(held.values()) + sum(settled.values())
+
+
+def test_nobody_is_refused_because_of_reservations_that_ended_however_many(quotas: Quotas) -> None:
+    counter = known(quotas, limit=350)
+    for _ in range(350):
+        assert quotas.reserve({counter: 1}, uuid7(), 3000).refused is None
+    assert quotas.reserve({counter: 1}, uuid7(), LONG_MS).refused == counter
+    time.sleep(3.1)
+    assert quotas.reserve({counter: 350}, uuid7(), LONG_MS).refused is None
+    assert total(quotas, counter) == 350
