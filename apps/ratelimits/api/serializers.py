@@ -43,8 +43,8 @@ COLUMN_HELP = {
     },
     "limit": {"help_text": "From 1 to 10^12 in a window; of calls at once up to 10,000."},
     "window_s": {
-        "help_text": "From a second to 31 days. Of calls at once: for how long one that breaks off still counts; one "
-        "of the API, or one that is asked about and never settled, counts no longer either."
+        "help_text": "From a second to 31 days. Of calls at once: for how long one that breaks off still counts, and "
+        "one that is asked about and neither extended nor settled."
     },
     "burst": {"help_text": "How much of `gcra` may be used at once; as much as the limit without it."},
     "is_shadow": {"help_text": "False: enforced. True: in shadow, where it counts and refuses nothing."},
