@@ -100,7 +100,7 @@ def counts(redis: Any) -> list[tuple[str, str, int]]:
     """Stream, reason and number of letters, the most frequent first. Does not read the letters."""
     with redis.pipeline(transaction=True) as pipe:
         number, kept = pipe.xlen(STREAM).hgetall(COUNTS).execute()
-    by_kind = {kind.decode(errors="replace"): int(of_kind) for kind, of_kind in kept.items()}
+    by_kind: Mapping[str, int] = {kind.decode(errors="replace"): int(of_kind) for kind, of_kind in kept.items()}
     if sum(by_kind.values()) != number:
         # Somebody took letters away by hand, or they are older than their counts.
         by_kind = _counted_anew(redis)
