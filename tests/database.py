@@ -73,7 +73,7 @@ def _build_template() -> None:
 
     _recreate(TEMPLATE)
     provision.grant(_with_path(os.environ["DATABASE_ADMIN_URL"], TEMPLATE))
-    urls = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL")
+    urls = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL", "DATABASE_SINK_URL")
     environment = {**os.environ, **{name: _with_path(os.environ[name], TEMPLATE) for name in urls}}
     command = [sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0", "--skip-checks"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)

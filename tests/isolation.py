@@ -22,7 +22,7 @@ def _with_path(url: str, path: str) -> str:
 def _isolate() -> None:
     if "DATABASE_ADMIN_URL" not in os.environ:
         raise SystemExit("The tests need private services: run `make test`, or `python -m workers.supervisor test`.")
-    for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL"):
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL", "DATABASE_SINK_URL"):
         os.environ[name] = _with_path(os.environ[name], DATABASE)
     number = 15 if WORKER == "main" else int(WORKER.removeprefix("gw"))
     os.environ["REDIS_URL"] = _with_path(os.environ["REDIS_URL"], str(number))

@@ -9,7 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
+
+from apps.core import entries
 
 STREAM = "events:dead"
 COUNTS = "events:dead:counts"  # by stream and reason
@@ -18,13 +21,16 @@ CHUNK = 1_000
 PAGE_SIZE = 50
 LOOKED_AT = 10  # chunks, for one page of what a filter leaves
 
-# One step, so that the event is never in both places and never in none. Who was slow finds it buried by who took over.
-_BURY = """
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return 0 end
-if redis.call('XACK', KEYS[2], ARGV[1], ARGV[2]) == 0 then return 1 end
-redis.call('XADD', KEYS[1], '*', 'stream', KEYS[2], 'id', ARGV[2], 'reason', ARGV[3], 'e', ARGV[4])
-redis.call('HINCRBY', KEYS[3], KEYS[2] .. '\\t' .. ARGV[3], 1)
-redis.call('XDEL', KEYS[2], ARGV[2])
+# One step, so that an event is never in both places and never in none. Who was slow finds it buried by who took over.
+_BURY = f"""{entries.LEAVE}
+local letters, stream, id = KEYS[1], KEYS[2], ARGV[2]
+if redis.call('XLEN', letters) >= tonumber(ARGV[4]) then return 0 end
+if redis.call('XACK', stream, ARGV[1], id) == 0 then return 1 end
+for i = 5, #ARGV, 2 do
+    redis.call('XADD', letters, '*', 'stream', stream, 'id', id, 'reason', ARGV[i + 1], 'e', ARGV[i])
+    redis.call('HINCRBY', KEYS[3], stream .. '\\t' .. ARGV[i + 1], 1)
+end
+leave(KEYS[4], stream, id, ARGV[3])
 return 1
 """
 _TAKE_OUT = """
@@ -43,6 +49,7 @@ local letter = {{}}
 for i = 1, #fields, 2 do letter[fields[i]] = fields[i + 1] end
 if letter['stream'] ~= KEYS[2] then return 0 end
 redis.call('XADD', KEYS[2], '*', 'e', letter['e'])
+redis.call('HINCRBY', KEYS[4], KEYS[2], 1)
 return take_out(KEYS[1], KEYS[3], ARGV[1], ARGV[2])
 """
 _DISCARD = f"{_TAKE_OUT}return take_out(KEYS[1], KEYS[2], ARGV[1], ARGV[2])"
@@ -86,9 +93,13 @@ class Page:
     before: str | None
 
 
-def bury(redis: Any, group: str, stream: str, entry_id: bytes, event: bytes, reason: str) -> None:
-    """Move an entry that `group` has read to the dead letters. Raises `Full`."""
-    if not redis.eval(_BURY, 3, STREAM, stream, COUNTS, group, entry_id, reason, event, MOST):
+def bury(redis: Any, group: str, stream: str, entry: tuple[bytes, int], refused: Iterable[tuple[bytes, str]]) -> None:
+    """Move events of an entry that `group` has read to the dead letters, each with the reason, and finish the entry.
+
+    `entry` is its id and the number of its events, of which the others are stored. Raises `Full`.
+    """
+    keys = (STREAM, stream, COUNTS, entries.WAITING)
+    if not redis.eval(_BURY, len(keys), *keys, group, *entry, MOST, *chain.from_iterable(refused)):
         raise Full(f"there are {MOST} dead letters; replay or discard them")
 
 
@@ -149,13 +160,14 @@ def _newest_first(redis: Any, before: str = "") -> Iterator[Letter]:
 
 def found(redis: Any, ids: Iterable[str]) -> list[Letter]:
     """The letters of these ids that are still there."""
-    entries = (redis.xrange(STREAM, letter_id, letter_id, count=1) for letter_id in ids)
-    return [_letter(*entry) for some in entries for entry in some]
+    looked_up = (redis.xrange(STREAM, letter_id, letter_id, count=1) for letter_id in ids)
+    return [_letter(*entry) for some in looked_up for entry in some]
 
 
 def replay(redis: Any, letter: Letter) -> bool:
     """Put the event back into its stream, where it is checked like any other. False: somebody else was first."""
-    return bool(redis.eval(_REPLAY, 3, STREAM, letter.stream, COUNTS, letter.id, letter.kind))
+    keys = (STREAM, letter.stream, COUNTS, entries.WAITING)
+    return bool(redis.eval(_REPLAY, len(keys), *keys, letter.id, letter.kind))
 
 
 def discard(redis: Any, letter: Letter) -> bool:

@@ -12,7 +12,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,28 +21,18 @@ from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from apps.core import entries
 from apps.core.errors import DomainError
 
-BATCH = 500
+BATCH = 1_000
 QUEUE_LIMIT = 50_000
 FLUSH_INTERVAL_S = 0.01
 AWAY_INTERVAL_S = 0.5
 ADOPT_INTERVAL_S = 10.0
-# So many entries of a stream wait for the sink at most before calls are refused. At half of it operators are told.
-MOST_ENTRIES = int(os.environ.get("STREAM_MOST_ENTRIES", "1000000"))
+# So many events of a stream wait for the sink at most before calls are refused. At half of it operators are told.
+MOST_EVENTS = int(os.environ.get("STREAM_MOST_EVENTS", "1000000"))
 
-# One command appends a whole batch, a tenth of the client's work for as many XADDs in a pipeline, and answers how many
-# entries each stream has then.
-_APPEND = """
-for i = 1, #ARGV, 2 do
-    redis.call('XADD', KEYS[tonumber(ARGV[i])], '*', 'e', ARGV[i + 1])
-end
-local lengths = {}
-for i, key in ipairs(KEYS) do lengths[i] = redis.call('XLEN', key) end
-return lengths
-"""
-
-Entry = tuple[str, bytes]  # a stream and an event as JSON
+Waiting = tuple[str, bytes]  # a stream and an event as JSON
 log = structlog.get_logger(__name__)
 
 
@@ -61,14 +51,14 @@ class Writer:
     is lost only when the process is killed in the few milliseconds before its batch is sent.
     """
 
-    def __init__(self, redis: Redis, spool_dir: Path, name: str, most_entries: int = MOST_ENTRIES) -> None:
+    def __init__(self, redis: Redis, spool_dir: Path, name: str, most_events: int = MOST_EVENTS) -> None:
         self._redis = redis
-        self._most_entries = most_entries
-        self._lengths: dict[str, int] = {}
+        self._most_events = most_events
+        self._counts: dict[str, int] = {}
         self._spool = Spool(spool_dir, name)
         self._adopted: list[Spool] = []
         self._unmade: deque[tuple[str, Callable[[], dict[str, Any]]]] = deque()
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[Waiting] = deque()
         self._queued = asyncio.Event()
         self._is_away = False
         self._is_closing = False
@@ -102,7 +92,7 @@ class Writer:
 
     @property
     def _full(self) -> list[str]:
-        return [stream for stream, length in self._lengths.items() if length >= self._most_entries]
+        return [stream for stream, count in self._counts.items() if count >= self._most_events]
 
     async def _run(self) -> None:
         next_adoption = 0.0
@@ -125,13 +115,11 @@ class Writer:
     async def _flush(self) -> None:
         """Send the spool and then the queue; when Redis is away, put the queue into the spool."""
         self._queued.clear()
-        self._make()
         if self._is_away:
             await self._spool_queue()
         try:
             await self._drain(self._spool)
-            while self._queue:
-                batch = list(islice(self._queue, BATCH))
+            while batch := self._made(BATCH):
                 await self._send(batch)
                 self._forget(len(batch))
             await self._look_again()
@@ -141,35 +129,33 @@ class Writer:
             self._is_away = True
             await self._spool_queue()
 
-    def _make(self) -> None:
-        """Make each event once: its id has to stay the same however often it is sent."""
-        while self._unmade:
+    def _made(self, most: int) -> list[Waiting]:
+        """The next events. Each is made once: its id has to stay the same however often it is sent."""
+        while self._unmade and len(self._queue) < most:
             stream, make_event = self._unmade.popleft()
             self._queue.append((stream, to_json(make_event())))
+        return list(islice(self._queue, most))
 
-    async def _send(self, entries: list[Entry]) -> None:
-        numbers = {stream: number for number, stream in enumerate({stream for stream, _ in entries}, start=1)}
-        pairs = chain.from_iterable((numbers[stream], event) for stream, event in entries)
-        lengths = await self._redis.execute_command("EVAL", _APPEND, len(numbers), *numbers, *pairs)
-        self._note(dict(zip(numbers, lengths, strict=True)))
+    async def _send(self, waiting: list[Waiting]) -> None:
+        streams, command = entries.appending(waiting)
+        self._note(streams, await self._redis.execute_command(*command))
 
     async def _look_again(self) -> None:
         """Whether there is room again: while calls are refused nothing is appended that would tell."""
         if full := self._full:
-            lengths = await self._redis.execute_command("EVAL", _APPEND, len(full), *full)
-            self._note(dict(zip(full, lengths, strict=True)))
+            self._note(full, await self._redis.execute_command(*entries.counting(full)))
 
-    def _note(self, lengths: dict[str, int]) -> None:
-        for stream, length in lengths.items():
-            before, half = self._lengths.get(stream, 0), self._most_entries // 2
-            if before < half <= length:
-                log.warning("stream_half_full", stream=stream, entries=length, most=self._most_entries)
-            if before < self._most_entries <= length:
-                log.error("stream_full", stream=stream, entries=length, most=self._most_entries)
-        self._lengths |= lengths
+    def _note(self, streams: list[str], counts: list[int]) -> None:
+        for stream, count in zip(streams, counts, strict=True):
+            before, half = self._counts.get(stream, 0), self._most_events // 2
+            if before < half <= count:
+                log.warning("stream_half_full", stream=stream, events=count, most=self._most_events)
+            if before < self._most_events <= count:
+                log.error("stream_full", stream=stream, events=count, most=self._most_events)
+            self._counts[stream] = count
 
     async def _spool_queue(self) -> None:
-        batch = list(self._queue)
+        batch = self._made(QUEUE_LIMIT)
         if not batch:
             return
         try:
@@ -187,10 +173,10 @@ class Writer:
         """Send what is on disk; while a stream is full the rest stays there."""
         if spool.is_empty:
             return
-        for entries in spool.batches(BATCH):
+        for waiting in spool.batches(BATCH):
             if self._full:
                 return
-            await self._send(entries)
+            await self._send(waiting)
         spool.clear()
 
     async def _adopt(self) -> None:
@@ -223,19 +209,19 @@ class Spool:
     def is_empty(self) -> bool:
         return self._file is None or os.fstat(self._file.fileno()).st_size == 0
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, waiting: Iterable[Waiting]) -> None:
         """Write and fsync; on OSError nothing of it stays."""
         if self._file is None:
             self._file = _locked(self._path, os.O_CREAT)
         size = os.fstat(self._file.fileno()).st_size
         try:
-            _write_all(self._file, b"".join(stream.encode() + b"\t" + event + b"\n" for stream, event in entries))
+            _write_all(self._file, b"".join(stream.encode() + b"\t" + event + b"\n" for stream, event in waiting))
             os.fsync(self._file.fileno())
         except OSError:
             os.ftruncate(self._file.fileno(), size)
             raise
 
-    def batches(self, size: int) -> Iterator[list[Entry]]:
+    def batches(self, size: int) -> Iterator[list[Waiting]]:
         """What is in the file and was not taken, oldest first. A batch is taken when the next one is asked for.
 
         A last line cut short by a kill is left out.
@@ -244,7 +230,7 @@ class Spool:
             file.seek(self._taken)
             lines = (line for line in file if line.endswith(b"\n"))
             while batch := list(islice(lines, size)):
-                yield [_entry(line) for line in batch]
+                yield [_waiting(line) for line in batch]
                 self._taken += sum(map(len, batch))
 
     def clear(self) -> None:
@@ -291,6 +277,6 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _entry(line: bytes) -> Entry:
+def _waiting(line: bytes) -> Waiting:
     stream, _, event = line.rstrip(b"\n").partition(b"\t")
     return stream.decode(), event

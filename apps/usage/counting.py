@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 from pydantic_core import from_json
 
-from apps.core import tenancy
+from apps.core import entries, tenancy
 from apps.usage import entitlements, meters
 from apps.usage.edge import STREAM
 from apps.usage.meters import Meter
@@ -117,10 +117,11 @@ def events_waiting(wanted: Collection[Counter]) -> dict[Counter, dict[str, int]]
     """
     found: dict[Counter, dict[str, int]] = {counter: {} for counter in wanted}
     start = "-"
-    while entries := cast(Any, _client().xrange(STREAM, start, count=PAGE)):
-        for _, fields in entries:
-            _note(found, fields.get(b"e", b""))
-        start = f"({entries[-1][0].decode()}"
+    while page := cast(Any, _client().xrange(STREAM, start, count=PAGE)):
+        for _, fields in page:
+            for event in entries.events(fields):
+                _note(found, event)
+        start = f"({page[-1][0].decode()}"
     return found
 
 

@@ -113,7 +113,7 @@ TEMPLATES = [
     }
 ]
 
-# --- Database: three roles (docs/architecture.md, "Tenancy") ---------------------------------------------
+# --- Database: four roles (docs/architecture.md, "Tenancy") ---------------------------------------------
 
 
 def database(url: str) -> dict:
@@ -136,6 +136,8 @@ DATABASES = {
     "owner": database(env.str("DATABASE_OWNER_URL", default=env.str("DATABASE_URL"))),
     "console": database(env.str("DATABASE_CONSOLE_URL", default=env.str("DATABASE_URL"))),
 }
+# Only the sink connects as it; migrations give it its rights.
+SINK_ROLE = database(env.str("DATABASE_SINK_URL", default=env.str("DATABASE_URL")))["USER"]
 DATABASE_ROUTERS = ["config.database_router.OwnerMigrates"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

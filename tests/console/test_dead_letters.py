@@ -42,7 +42,7 @@ def console() -> Client:
 def bury(redis: Any, event: bytes, reason: str = "field `id`: wrong") -> str:
     entry = redis.xadd(STREAM, {"e": event})
     redis.xreadgroup("sink", "reader", {STREAM: ">"})
-    dead_letters.bury(redis, "sink", STREAM, entry, event, reason)
+    dead_letters.bury(redis, "sink", STREAM, (entry, 1), [(event, reason)])
     return next(dead_letters.letters(redis)).id
 
 

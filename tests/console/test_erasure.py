@@ -286,7 +286,9 @@ def test_what_is_left_makes_it_fail_loudly_until_it_is_gone(
     mail.outbox.clear()
     with monkeypatch.context() as patched:
         patched.setattr(storage, "delete_everything", lambda: None)
-        patched.setattr(leftovers, "events_of", lambda client, organization_id: iter([(b"events:dead", [b"1-1"])]))
+        patched.setattr(
+            leftovers, "entries_of", lambda client, organization_id: iter([(b"events:dead", b"1-1", {b"e": b"{}"})])
+        )
         with pytest.raises(errors.ErasureIncomplete, match="files"):
             erasure.erase(due_acme.pk)
     receipt = ErasureReceipt.objects.get()

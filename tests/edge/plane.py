@@ -19,7 +19,7 @@ from typing import Any
 
 import redis
 
-from apps.core import tokens
+from apps.core import entries, tokens
 from tests.replica.models import SIGNATURE, ModelFiles, infer_request
 from workers.supervisor import ports
 from workers.supervisor.valkey import Valkey
@@ -111,7 +111,7 @@ class PrivateValkey:
         self._process.send_signal(signal.SIGCONT)
 
     def events(self, stream: str) -> list[dict[str, Any]]:
-        return [json.loads(fields[b"e"]) for _, fields in self.client.xrange(stream)]
+        return [json.loads(event) for _, fields in self.client.xrange(stream) for event in entries.events(fields)]
 
     def _answers(self) -> bool:
         with suppress(redis.RedisError):

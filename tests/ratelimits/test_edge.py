@@ -206,7 +206,9 @@ def test_while_redis_is_away_two_edges_share_a_limit(plane: Plane) -> None:
 
 def test_p8_without_postgresql_calls_are_limited(plane: Plane) -> None:
     limit(plane, policy(limit=1))
-    plane.start_edge(DATABASE_URL=NOWHERE, DATABASE_OWNER_URL=NOWHERE, DATABASE_CONSOLE_URL=NOWHERE)
+    plane.start_edge(
+        DATABASE_URL=NOWHERE, DATABASE_OWNER_URL=NOWHERE, DATABASE_CONSOLE_URL=NOWHERE, DATABASE_SINK_URL=NOWHERE
+    )
     assert statuses(plane, 2) == [200, 429]
 
 

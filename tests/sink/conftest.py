@@ -15,6 +15,7 @@ import pytest
 from psycopg.rows import dict_row
 from pydantic_core import to_json
 
+from apps.core import entries
 from apps.core.ids import uuid7
 from tests.edge.plane import PATIENCE_S, PrivateValkey, wait_until
 
@@ -84,6 +85,10 @@ class Sinks:
             for event in events:
                 pipe.xadd(stream, {"e": event if isinstance(event, bytes) else to_json(event)})
             pipe.execute()
+
+    def append_as_one(self, stream: str, *events: Any) -> None:
+        _, command = entries.appending((stream, to_json(event)) for event in events)
+        self.valkey.client.execute_command(*command)
 
     def rows(self, organization_id: Any, table: str = "usage_usageevent") -> list[dict[str, Any]]:
         """What the organization sees, by the runtime role under row-level security."""

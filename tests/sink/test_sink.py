@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic_core import to_json
 
-from apps.core import dead_letters
+from apps.core import dead_letters, entries
 from tests.edge.plane import wait_until
 from tests.sink.conftest import Sinks, call_event, usage_event
 from workers.sink import sink as sink_module
@@ -95,7 +96,7 @@ def test_a_sink_killed_at_the_worst_moment_neither_loses_nor_repeats(
 ) -> None:
     """P10"""
     sinks.append("events:usage", *(usage_event(acme.pk, quantity=number) for number in range(1, 101)))
-    doomed = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "doomed")
+    doomed = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_SINK_URL"]), "doomed")
 
     def die(*arguments: Any) -> None:
         raise Killed
@@ -107,7 +108,7 @@ def test_a_sink_killed_at_the_worst_moment_neither_loses_nor_repeats(
             doomed.run()
     assert quantity(sinks, acme) == (0 if moment == "before the commit" else 5050)
     assert sinks.valkey.client.xpending("events:usage", "sink")["pending"] == 100
-    heir = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "heir")
+    heir = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_SINK_URL"]), "heir")
     monkeypatch.setattr(sink_module, "ABANDONED_MS", 0)
     running = threading.Thread(target=heir.run)
     running.start()
@@ -156,7 +157,7 @@ def test_what_a_slow_sink_and_its_heir_both_refuse_is_one_dead_letter(sinks: Sin
     """P10"""
     (entry_id,) = read(sinks, b"{")
     for _ in range(2):
-        dead_letters.bury(sinks.valkey.client, sink_module.GROUP, "events:usage", entry_id, b"{", "no JSON")
+        dead_letters.bury(sinks.valkey.client, sink_module.GROUP, "events:usage", (entry_id, 1), [(b"{", "no JSON")])
     assert len(sinks.dead()) == 1
 
 
@@ -167,7 +168,7 @@ def test_full_dead_letters_hold_back_what_has_to_be_buried_and_nothing_else(
     monkeypatch.setattr(sink_module, "ABANDONED_MS", 500)
     monkeypatch.setattr(sink_module, "CLAIM_INTERVAL_S", 0.2)
     sinks.append("events:usage", b"{", usage_event(uuid.uuid4()), usage_event(acme.pk, quantity=3))
-    sink = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "waiting")
+    sink = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_SINK_URL"]), "waiting")
     running = threading.Thread(target=sink.run)
     running.start()
     wait_until(lambda: quantity(sinks, acme) == 3, "what fits")
@@ -184,10 +185,45 @@ def test_full_dead_letters_hold_back_what_has_to_be_buried_and_nothing_else(
     assert quantity(sinks, acme) == 7
 
 
+def test_of_one_entry_what_fits_is_stored_and_each_of_the_others_is_a_letter(
+    sinks: Sinks, acme: Any, globex: Any
+) -> None:
+    events = [
+        usage_event(acme.pk, quantity=1),
+        usage_event(acme.pk, meter="a b"),
+        usage_event(globex.pk, quantity=5),
+        usage_event(uuid.uuid4()),
+        usage_event(acme.pk, quantity=2),
+    ]
+    sinks.append_as_one("events:usage", *events, events[0])
+    sinks.append_as_one("events:usage", usage_event(acme.pk, quantity=4))
+    assert entries.counts(sinks.valkey.client, ["events:usage"]) == {"events:usage": 7}
+    sinks.start()
+    sinks.wait_until_stored()
+    assert (quantity(sinks, acme), quantity(sinks, globex)) == (7, 5)
+    assert [json.loads(letter[b"e"]) for letter in sinks.dead()] == [events[1], events[3]]
+    assert entries.counts(sinks.valkey.client, ["events:usage"]) == {"events:usage": 0}
+
+
+def test_objects_that_do_not_stand_one_a_line_are_refused(sinks: Sinks, acme: Any) -> None:
+    two = b",".join(to_json(usage_event(acme.pk)) for _ in range(2))
+    sinks.append("events:usage", two, usage_event(acme.pk, quantity=3))
+    sinks.start()
+    sinks.wait_until_stored()
+    assert (quantity(sinks, acme), [letter[b"e"] for letter in sinks.dead()]) == (3, [two])
+
+
+def test_an_entry_without_events_is_a_letter(sinks: Sinks, acme: Any) -> None:
+    sinks.valkey.client.xadd("events:usage", {"other": "1"})
+    sinks.start()
+    sinks.wait_until_stored()
+    assert [letter[b"reason"] for letter in sinks.dead()] == [b"there is no field `e`"]
+
+
 def test_what_an_erasure_took_out_of_the_stream_is_no_dead_letter(sinks: Sinks, acme: Any) -> None:
     gone, _ = read(sinks, usage_event(acme.pk), usage_event(acme.pk, quantity=3))
     sinks.valkey.client.xdel("events:usage", gone)
-    stopped = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_URL"]), "slow")
+    stopped = Sink(sinks.valkey.client, Destination(os.environ["DATABASE_SINK_URL"]), "slow")
     running = threading.Thread(target=stopped.run)
     running.start()
     sinks.wait_until_stored()
@@ -250,13 +286,11 @@ def test_a_sink_that_is_told_to_stop_finishes_and_ends(sinks: Sinks, acme: Any) 
     assert process.wait(20) == 0
 
 
-def test_rows_of_several_organizations_in_one_batch_each_pass_their_own_policy(
-    sinks: Sinks, acme: Any, globex: Any
-) -> None:
-    destination = Destination(os.environ["DATABASE_URL"])
-    rows = [USAGE.line(json.dumps(usage_event(o.pk)).encode()) for o in (acme, globex, acme)]
-    destination.write(USAGE, rows)
-    destination.write(USAGE, rows)
+def test_rows_of_several_organizations_are_written_at_once_and_once(sinks: Sinks, acme: Any, globex: Any) -> None:
+    destination = Destination(os.environ["DATABASE_SINK_URL"])
+    lines = USAGE.rows([json.dumps(usage_event(o.pk)).encode() for o in (acme, globex, acme)]).lines
+    destination.write(USAGE, lines)
+    destination.write(USAGE, lines)
     destination.close()
     assert (len(sinks.rows(acme.pk)), len(sinks.rows(globex.pk))) == (2, 1)
 

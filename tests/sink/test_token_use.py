@@ -57,8 +57,8 @@ def test_the_newest_use_of_a_batch_counts_and_none_goes_back_in_time(sinks: Sink
 
 
 def write(*events: dict[str, Any]) -> None:
-    destination = Destination(os.environ["DATABASE_URL"])
-    destination.write(TOKENS, [TOKENS.line(json.dumps(event).encode()) for event in events])
+    destination = Destination(os.environ["DATABASE_SINK_URL"])
+    destination.write(TOKENS, TOKENS.rows([json.dumps(event).encode() for event in events]).lines)
     destination.close()
 
 

@@ -1,4 +1,4 @@
-"""The three database roles may do what they may, and no more."""
+"""The four database roles may do what they may, and no more."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ POLICY = """
 def roles() -> Iterator[Roles]:
     """A database of this test alone, with one protected table that holds a row."""
     admin_url, database = os.environ["DATABASE_ADMIN_URL"], f"roles_{uuid.uuid4().hex}"
-    owner, runtime, console = (
+    owner, runtime, console, sink = (
         at_database(os.environ[name], database)
-        for name in ("DATABASE_OWNER_URL", "DATABASE_URL", "DATABASE_CONSOLE_URL")
+        for name in ("DATABASE_OWNER_URL", "DATABASE_URL", "DATABASE_CONSOLE_URL", "DATABASE_SINK_URL")
     )
-    roles = Roles(owner, runtime, console, owner_creates_databases=True)
+    roles = Roles(owner, runtime, console, sink, owner_creates_databases=True)
     provision(admin_url, roles)
     execute(roles.owner_url, POLICY)
     execute(roles.console_url, "INSERT INTO thing (name) VALUES ('a')")
+    execute(roles.owner_url, f"GRANT INSERT ON thing TO {roles.sink.name}")
     yield roles
     execute(admin_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
@@ -69,7 +70,16 @@ def test_rows_can_be_written_and_sequences_used(roles: Roles, role: str) -> None
     assert value(url, "SELECT nextval('ticket')") == 1
 
 
-@pytest.mark.parametrize("role", ["runtime_url", "console_url"])
+def test_the_sink_writes_past_the_policy_and_does_nothing_else(roles: Roles) -> None:
+    execute(roles.sink_url, "CREATE TEMPORARY TABLE batch (id int)")
+    execute(roles.sink_url, "INSERT INTO thing (name) VALUES ('b')")
+    assert value(roles.console_url, "SELECT count(*) FROM thing") == 2
+    for statement in ("SELECT name FROM thing", "DELETE FROM thing", "SELECT nextval('ticket')"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            execute(roles.sink_url, statement)
+
+
+@pytest.mark.parametrize("role", ["runtime_url", "console_url", "sink_url"])
 @pytest.mark.parametrize(
     "statement",
     ["TRUNCATE thing", "ALTER TABLE thing DISABLE ROW LEVEL SECURITY", "DROP TABLE thing", "CREATE ROLE friend"],
@@ -85,10 +95,12 @@ def test_runtime_makes_no_tables_but_temporary_ones(roles: Roles) -> None:
         execute(roles.runtime_url, "CREATE TABLE batch (id int)")
 
 
-def test_runtime_cannot_become_another_role(roles: Roles) -> None:
-    for other in (roles.console, roles.owner):
-        with pytest.raises(errors.InsufficientPrivilege):
-            execute(roles.runtime_url, f"SET ROLE {other.name}")
+@pytest.mark.parametrize("url", ["runtime_url", "sink_url"])
+def test_neither_runtime_nor_the_sink_becomes_another_role(roles: Roles, url: str) -> None:
+    for other in {roles.console, roles.owner, roles.sink, roles.runtime}:
+        if other.name not in getattr(roles, url):
+            with pytest.raises(errors.InsufficientPrivilege):
+                execute(getattr(roles, url), f"SET ROLE {other.name}")
 
 
 def test_the_owner_gives_a_function_the_sight_of_console(roles: Roles) -> None:

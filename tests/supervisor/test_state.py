@@ -80,7 +80,14 @@ def test_any_value_survives_the_env_file(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_an_existing_service_is_used_instead_of_an_embedded_one(state: State) -> None:
-    names = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL", "REDIS_URL", "STORAGE_URL")
+    names = (
+        "DATABASE_URL",
+        "DATABASE_OWNER_URL",
+        "DATABASE_CONSOLE_URL",
+        "DATABASE_SINK_URL",
+        "REDIS_URL",
+        "STORAGE_URL",
+    )
     environ = {name: f"scheme://elsewhere/{name}" for name in names}
     installation = install(state, environ, 1, 3)
     assert installation.postgres is None
@@ -89,7 +96,7 @@ def test_an_existing_service_is_used_instead_of_an_embedded_one(state: State) ->
 
 
 def test_half_an_existing_database_is_refused(state: State) -> None:
-    with pytest.raises(Misconfigured, match="DATABASE_CONSOLE_URL, DATABASE_OWNER_URL"):
+    with pytest.raises(Misconfigured, match="DATABASE_CONSOLE_URL, DATABASE_OWNER_URL, DATABASE_SINK_URL"):
         install(state, {"DATABASE_URL": "postgresql://elsewhere/db"}, 1, 3)
 
 

@@ -34,7 +34,7 @@ VALUES (%s, %s, %s, %s, %s, '{"token": "t"}')
 
 
 def migrate(*target: str) -> None:
-    urls = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL")
+    urls = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_CONSOLE_URL", "DATABASE_SINK_URL")
     environment = {**os.environ, **{name: _with_path(os.environ[name], NAME) for name in urls}}
     command = [sys.executable, "manage.py", "migrate", *target, "--database", "owner", "--verbosity", "0"]
     subprocess.run([*command, "--skip-checks"], cwd=database.ROOT, env=environment, check=True)

@@ -23,7 +23,7 @@ def main() -> None:
         env.str("REDIS_URL"), socket_timeout=BLOCK_MS / 1000 + 5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
     )
     consumer = f"{socket.gethostname()}-{os.getpid()}"
-    sink = Sink(client, Destination(env.str("DATABASE_URL")), consumer)
+    sink = Sink(client, Destination(env.str("DATABASE_SINK_URL")), consumer)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sink.stop())
     sink.run()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from workers.sink.tables import TABLES, Line, Table
+from workers.sink.tables import INSERT_ONCE, TABLES, Table
 
 CONNECT_TIMEOUT_S = 5
 
@@ -17,24 +17,20 @@ class RowsRefused(Exception):
 
 
 class Destination:
-    """The database as the runtime role sees it: row-level security stays on, one organization at a time."""
+    """The database as the sink's role sees it: it writes rows of all organizations, to the sink's tables alone."""
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
         self._connection: psycopg.Connection | None = None
 
-    def write(self, table: Table, lines: Sequence[Line]) -> None:
+    def write(self, table: Table, lines: Sequence[str]) -> None:
         """Commit all rows or none; rows that are there already stay as they are.
 
         Raises RowsRefused, and psycopg.Error for what may pass later.
         """
-        connection = self._connected()
         try:
-            with connection.transaction(), connection.cursor() as cursor:
-                self._copy(cursor, table, lines)
-                for organization_id in sorted({line.organization_id for line in lines}):
-                    cursor.execute("SELECT set_config('app.tenant', %s, true)", [organization_id])
-                    cursor.execute(_statement(table), [organization_id])
+            if table.statement is not INSERT_ONCE or not self._copied(table, lines):
+                self._take_in(table, lines)
         # A limit of the program is met by a value that is too long for an index.
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
             raise RowsRefused(str(error).partition("\n")[0]) from error
@@ -43,6 +39,20 @@ class Destination:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _copied(self, table: Table, lines: Sequence[str]) -> bool:
+        """Straight into the table. False, and nothing is copied, if one of them is there already."""
+        try:
+            with self._connected().transaction() as transaction:
+                self._copy(transaction.connection, _name(table), table, lines)
+        except psycopg.errors.UniqueViolation:
+            return False
+        return True
+
+    def _take_in(self, table: Table, lines: Sequence[str]) -> None:
+        with self._connected().transaction() as transaction:
+            self._copy(transaction.connection, _incoming(table), table, lines)
+            transaction.connection.execute(_statement(table))
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
@@ -54,9 +64,18 @@ class Destination:
             self._connection = connection
         return self._connection
 
-    def _copy(self, cursor: psycopg.Cursor, table: Table, lines: Sequence[Line]) -> None:
-        with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(_incoming(table))) as copy:
-            copy.write("".join([line.text for line in lines]))
+    def _copy(self, connection: psycopg.Connection, into: sql.Identifier, table: Table, lines: Sequence[str]) -> None:
+        command = sql.SQL("COPY {} ({}) FROM STDIN").format(into, _columns(table))
+        with connection.cursor() as cursor, cursor.copy(command) as copy:
+            copy.write("".join(lines))
+
+
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.name)
+
+
+def _columns(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
 
 
 def _incoming(table: Table) -> sql.Identifier:
@@ -74,7 +93,4 @@ def _create_incoming(table: Table) -> sql.Composed:
 
 
 def _statement(table: Table) -> sql.Composed:
-    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-    return sql.SQL(table.statement).format(
-        target=sql.Identifier(table.name), columns=columns, incoming=_incoming(table)
-    )
+    return sql.SQL(table.statement).format(target=_name(table), columns=_columns(table), incoming=_incoming(table))

@@ -9,64 +9,28 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import redis
 import structlog
 
-from apps.core import dead_letters
+from apps.core import dead_letters, entries
 from apps.core.heartbeats import Heartbeat
+from workers.sink.batches import Batch, Entry, Part, Read
 from workers.sink.copying import Destination, RowsRefused
 from workers.sink.doorbell import Bell, Doorbell
-from workers.sink.tables import TABLES, Line, MalformedEvent, Table
+from workers.sink.tables import TABLES, Table
 
 GROUP = "sink"
-BATCH = 10_000
+BATCH = 200  # entries, of up to 100 events each
 BLOCK_MS = 1000
 CLAIM_INTERVAL_S = 5.0
 ABANDONED_MS = 10_000
 FORGOTTEN_MS = 3_600_000
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
-Entry = tuple[bytes, dict[bytes, bytes] | None]  # the entry's id in its stream, and its fields unless it was deleted
-Accepted = tuple[Entry, Line]
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Batch:
-    """What was read of one stream: the entries that may become rows, and those that never will, with the reason.
-
-    `gone` are those that an erasure took out of the stream since they were read.
-    """
-
-    table: Table
-    accepted: list[Accepted] = field(default_factory=list)
-    refused: list[tuple[Entry, str]] = field(default_factory=list)
-    gone: list[bytes] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, table: Table, entries: Sequence[Entry]) -> Batch:
-        batch = cls(table)
-        for entry in entries:
-            if not entry[1]:
-                batch.gone.append(entry[0])
-                continue
-            try:
-                batch.accepted.append((entry, table.line(entry[1].get(b"e"))))
-            except MalformedEvent as error:
-                batch.refused.append((entry, str(error)))
-        return batch
-
-    @property
-    def entry_count(self) -> int:
-        return len(self.accepted) + len(self.refused) + len(self.gone)
-
-    @property
-    def bells(self) -> set[Bell]:
-        return {(line.organization_id, self.table.topic) for _, line in self.accepted}
 
 
 class Sink:
@@ -108,7 +72,7 @@ class Sink:
         if self._is_catching_up:
             self._finish_writing()  # what is not acknowledged yet would be read once more
         batches = [Batch.of(table, entries) for table, entries in self._read()]
-        self._is_catching_up = self._is_catching_up and any(one.entry_count for one in batches)
+        self._is_catching_up = self._is_catching_up and not all(batch.is_empty for batch in batches)
         self._write_behind(batches)
         if time.monotonic() >= self._next_claim:
             self._take_over()
@@ -131,7 +95,7 @@ class Sink:
             self._bury_all(batch)
         return {bell for batch in batches for bell in batch.bells}
 
-    def _read(self) -> list[tuple[Table, list[Entry]]]:
+    def _read(self) -> list[tuple[Table, list[Read]]]:
         """New entries; first those that this sink has read and not finished, each once."""
         tables = {table.stream: table for table in TABLES}
         positions: Any = {name: self._caught_up_to.get(name, b"0") if self._is_catching_up else b">" for name in tables}
@@ -166,51 +130,51 @@ class Sink:
                     raise
 
     def _store(self, batch: Batch) -> None:
-        """Commit the entries, then take them out of the stream; those that prove to fit nowhere join the refused."""
+        """Commit the events, then take out of the stream the entries of which none is refused."""
         if batch.gone:
             self._redis.xack(batch.table.stream, GROUP, *batch.gone)
-        if batch.accepted:
-            self._write(batch, batch.accepted)
+        if lines := batch.lines:
+            try:
+                self._destination.write(batch.table, lines)
+            except RowsRefused:
+                self._sift(batch.table, batch.parts)
+        if finished := [(entry.id, entry.count) for entry in batch.entries if not entry.refused]:
+            self._finish(batch.table, finished)
 
-    def _write(self, batch: Batch, accepted: Sequence[Accepted]) -> None:
-        try:
-            self._destination.write(batch.table, [line for _, line in accepted])
-        except RowsRefused as error:
-            if len(accepted) == 1:
-                batch.refused.append((accepted[0][0], str(error)))
-                return
-            # One of them spoils the transaction: halve until it stands alone.
-            middle = len(accepted) // 2
-            self._write(batch, accepted[:middle])
-            self._write(batch, accepted[middle:])
-        else:
-            self._finish(batch.table, accepted)
+    def _sift(self, table: Table, parts: Sequence[Part]) -> None:
+        """Commit them by halves, until what spoils a transaction stands alone and is refused."""
+        middle = (len(parts) + 1) // 2
+        for half in filter(None, (parts[:middle], parts[middle:])):
+            try:
+                self._destination.write(table, [line for _, _, line in half])
+            except RowsRefused as error:
+                if len(half) > 1:
+                    self._sift(table, half)
+                else:
+                    entry, event, _ = half[0]
+                    entry.refuse(event, str(error))
 
-    def _finish(self, table: Table, accepted: Sequence[Accepted]) -> None:
-        ids = [entry_id for (entry_id, _), _ in accepted]
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(table.stream, GROUP, *ids)
-            pipe.xdel(table.stream, *ids)
-            pipe.execute()
+    def _finish(self, table: Table, finished: Sequence[tuple[bytes, int]]) -> None:
+        entries.finish(self._redis, GROUP, table.stream, finished)
 
     def _bury_all(self, batch: Batch) -> None:
         """What finds the dead letters full stays in its stream, and is taken over and tried again like what a sink left
         behind. So that stream fills up, and no other one waits for it.
         """
         try:
-            for entry, reason in batch.refused:
-                self._bury(batch.table, entry, reason)
+            for entry in batch.entries:
+                if entry.refused:
+                    self._bury(batch.table, entry)
         except dead_letters.Full as error:
             log.error("dead_letters_full", stream=batch.table.stream, error=str(error))
 
-    def _bury(self, table: Table, entry: Entry, reason: str) -> None:
-        entry_id, fields = entry
-        event = (fields or {}).get(b"e", b"")
-        dead_letters.bury(self._redis, GROUP, table.stream, entry_id, event, reason)
-        log.error("event_refused", stream=table.stream, id=entry_id.decode(), reason=reason)
+    def _bury(self, table: Table, entry: Entry) -> None:
+        dead_letters.bury(self._redis, GROUP, table.stream, (entry.id, entry.count), entry.refused)
+        for _, reason in entry.refused:
+            log.error("event_refused", stream=table.stream, id=entry.id.decode(), reason=reason)
 
 
-def _pairs(found: Any) -> list[tuple[bytes, list[Entry]]]:
+def _pairs(found: Any) -> list[tuple[bytes, list[Read]]]:
     return list(found.items()) if isinstance(found, dict) else list(found or ())
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from typing import Any, LiteralString, NamedTuple
 
 from pydantic_core import CoreConfig, SchemaValidator, ValidationError, core_schema, to_json
@@ -14,99 +15,98 @@ Event = Mapping[str, Any]
 NULL = r"\N"
 SPECIAL = re.compile(r"[\\\t\n\r]")
 ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
-DAY_MS = 24 * 3600 * 1000
 
 
 class MalformedEvent(Exception):
     """An event that cannot become a row, and why."""
 
 
-class Line(NamedTuple):
-    """A row as COPY reads it."""
+class Rows(NamedTuple):
+    """Lines as COPY reads them, and whose they are."""
 
-    organization_id: str
-    text: str
+    lines: list[str]
+    organizations: set[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, its SQL type, the event's field it is made of, what that has to be, and how COPY is told of it."""
+    """A column, its SQL type, the event's field it is made of, what that has to be, and how COPY is told of what is
+    not told as it is, and of None."""
 
     name: str
     sql_type: str
     field: str
     schema: core_schema.CoreSchema
-    told: Callable[[Any], str] = str
+    told: Callable[[Any], str] | None = None
     told_none: str = NULL
 
+    @property
+    def is_optional(self) -> bool:
+        return self.schema["type"] == "default"
 
-# Each takes the rows of one organization from `incoming`.
-INSERT_ONCE: LiteralString = (
-    "INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming}"
-    " WHERE organization_id = %s ON CONFLICT DO NOTHING"
-)
+
+# What happens to the rows that were copied to `incoming`. Rows that are there already stay as they are.
+INSERT_ONCE: LiteralString = "INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming} ON CONFLICT DO NOTHING"
 # Several processes tell of one token, in any order: the newest counts, a minute after the last one and never before it.
 KEEP_LAST_USE: LiteralString = (
     "UPDATE {target} AS kept SET last_used_at = newest.last_used_at,"
     " last_used_address = newest.last_used_address, last_used_agent = newest.last_used_agent"
-    " FROM (SELECT DISTINCT ON (id) {columns} FROM {incoming}"
-    " WHERE organization_id = %s ORDER BY id, last_used_at DESC) AS newest"
+    " FROM (SELECT DISTINCT ON (organization_id, id) {columns} FROM {incoming}"
+    " ORDER BY organization_id, id, last_used_at DESC) AS newest"
     " WHERE kept.organization_id = newest.organization_id AND kept.id = newest.id"
     " AND (kept.last_used_at IS NULL OR kept.last_used_at <= newest.last_used_at - interval '1 minute')"
 )
 
 
-def _anything(event: Event) -> None:
-    """What the columns take one by one, the table takes."""
-
-
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One stream, its table and how it is written. `check` raises MalformedEvent for what no column sees by itself."""
+    """One stream, its table and how it is written. What no column sees by itself, the table itself refuses."""
 
     stream: str
     name: str
     topic: str
     columns: tuple[Column, ...]
     statement: LiteralString = INSERT_ONCE
-    check: Callable[[Event], None] = _anything
     _validator: SchemaValidator = field(init=False, repr=False, compare=False)
-    _told: list[tuple[str, Callable[[Any], str], str]] = field(init=False, repr=False, compare=False)
+    _values: Callable[[Event], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
+    _told: list[tuple[str, Callable[[Any], str] | None, str]] = field(init=False, repr=False, compare=False)
+    _line: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        fields = {
-            one.field: core_schema.typed_dict_field(one.schema, required=one.schema["type"] != "nullable")
-            for one in self.columns
-        }
-        validator = SchemaValidator(core_schema.typed_dict_schema(fields), CoreConfig(strict=True))
+        event = core_schema.typed_dict_schema(
+            {one.field: core_schema.typed_dict_field(one.schema) for one in self.columns}
+        )
+        validator = SchemaValidator(core_schema.list_schema(event), CoreConfig(strict=True))
         object.__setattr__(self, "_validator", validator)
-        object.__setattr__(self, "_told", [(one.field, one.told, one.told_none) for one in self.columns])
+        object.__setattr__(self, "_values", itemgetter(*(one.field for one in self.columns)))
+        told = [(one.field, one.told, one.told_none) for one in self.columns if one.told or one.is_optional]
+        object.__setattr__(self, "_told", told)
+        object.__setattr__(self, "_line", "\t".join(["%s"] * len(self.columns)) + "\n")
 
-    def line(self, raw: bytes | None) -> Line:
-        """The event as a row. Raises MalformedEvent."""
-        if raw is None:
-            raise MalformedEvent("there is no field `e`")
+    def rows(self, events: Sequence[bytes]) -> Rows:
+        """The events, each a JSON object, as rows. Raises MalformedEvent if one of them is none."""
         try:
-            event = self._validator.validate_json(raw)
+            found = self._validator.validate_json(b"[%b]" % b",".join(events))
         except ValidationError as error:
             raise MalformedEvent(_reason(error)) from error
-        self.check(event)
-        told = [none if (value := event.get(name)) is None else tell(value) for name, tell, none in self._told]
-        return Line(event["organization_id"], "\t".join(told) + "\n")
+        if len(found) != len(events):
+            raise MalformedEvent("an event is not one object")
+        for event in found:
+            for name, tell, none in self._told:
+                value = event[name]
+                if value is None:
+                    event[name] = none
+                elif tell:
+                    event[name] = tell(value)
+        lines = [self._line % self._values(event) for event in found]
+        return Rows(lines, {event["organization_id"] for event in found})
 
 
 def _reason(error: ValidationError) -> str:
     """What is wrong, without what the event says."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"]))
+    place = ".".join(map(str, first["loc"][1:]))
     return f"field `{place}`: {first['msg']}" if place else first["msg"]
-
-
-def _near_its_id(event: Event) -> None:
-    """The id tells the month that the event is kept in."""
-    made_ms = int(event["id"][:8] + event["id"][9:13], 16)
-    if abs(event["at"].timestamp() * 1000 - made_ms) > DAY_MS:
-        raise MalformedEvent("field `id`: it is of another time than `at`, by more than a day")
 
 
 def _escaped(value: str) -> str:
@@ -125,14 +125,25 @@ def _object(value: Mapping[str, Any]) -> str:
 
 def _text(name: str, max_chars: int, field: str = "") -> Column:
     """A column of text, empty if the event does not have it."""
-    schema = core_schema.nullable_schema(core_schema.str_schema())
-    return Column(name, "text", field or name, schema, partial(_cut, max_chars=max_chars), told_none="")
+    return Column(
+        name,
+        "text",
+        field or name,
+        _optional(core_schema.str_schema()),
+        partial(_cut, max_chars=max_chars),
+        told_none="",
+    )
 
 
-OPTIONAL = core_schema.nullable_schema
+def _optional(schema: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    return core_schema.with_default_schema(core_schema.nullable_schema(schema), default=None)
+
+
 ID = core_schema.str_schema(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 ID_WITH_TIME = core_schema.str_schema(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
-TIME = core_schema.datetime_schema(tz_constraint="aware")
+TIME = core_schema.str_schema(
+    pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$", regex_engine="rust-regex"
+)
 # A sum has all dimensions and the meter in its key, which fits into a page of its index.
 METER = core_schema.str_schema(pattern="^[A-Za-z0-9_.:-]{1,64}$")
 BIGINT = core_schema.int_schema(ge=0, le=2**63 - 1)
@@ -148,11 +159,10 @@ USAGE = Table(
         Column("organization_id", "uuid", "organization_id", ID),
         Column("meter", "text", "meter", METER),
         Column("quantity", "bigint", "quantity", AMOUNT),
-        Column("cost_micro_usd", "bigint", "cost_micro_usd", OPTIONAL(AMOUNT)),
+        Column("cost_micro_usd", "bigint", "cost_micro_usd", _optional(AMOUNT)),
         Column("occurred_at", "timestamptz", "at", TIME),
         Column("dimensions", "jsonb", "dimensions", core_schema.dict_schema(core_schema.str_schema()), _object),
     ),
-    check=_near_its_id,
 )
 CALLS = Table(
     "events:calls",
@@ -170,9 +180,9 @@ CALLS = Table(
         Column("latency_us", "bigint", "latency_us", BIGINT),
         Column("request_bytes", "bigint", "request_bytes", BIGINT),
         Column("response_bytes", "bigint", "response_bytes", BIGINT),
-        Column("token_id", "uuid", "token", OPTIONAL(ID)),
-        Column("deployment_id", "uuid", "deployment", OPTIONAL(ID)),
-        Column("replica_id", "uuid", "replica", OPTIONAL(ID)),
+        Column("token_id", "uuid", "token", _optional(ID)),
+        Column("deployment_id", "uuid", "deployment", _optional(ID)),
+        Column("replica_id", "uuid", "replica", _optional(ID)),
         _text("model", 200),
         _text("error_code", 64),
         _text("client", 64),

@@ -12,7 +12,12 @@ from workers.supervisor.state import State, write_private
 from workers.supervisor.valkey import Valkey
 
 DATABASE = "modelyard"
-DATABASE_URLS = {"DATABASE_URL": "runtime", "DATABASE_OWNER_URL": "owner", "DATABASE_CONSOLE_URL": "console"}
+DATABASE_URLS = {
+    "DATABASE_URL": "runtime",
+    "DATABASE_OWNER_URL": "owner",
+    "DATABASE_CONSOLE_URL": "console",
+    "DATABASE_SINK_URL": "sink",
+}
 
 
 class Misconfigured(Exception):
@@ -34,8 +39,8 @@ class Installation:
 
     @property
     def roles(self) -> Roles:
-        variables = self.variables
-        return Roles(variables["DATABASE_OWNER_URL"], variables["DATABASE_URL"], variables["DATABASE_CONSOLE_URL"])
+        names = ("DATABASE_OWNER_URL", "DATABASE_URL", "DATABASE_CONSOLE_URL", "DATABASE_SINK_URL")
+        return Roles(*(self.variables[name] for name in names))
 
     def write_env_file(self) -> None:
         lines = (f"{name}={quoted(value)}\n" for name, value in self.variables.items())
@@ -46,7 +51,7 @@ def embedded_postgres(state: State, environ: Mapping[str, str]) -> Postgres | No
     given = [name for name in DATABASE_URLS if environ.get(name)]
     if given and len(given) < len(DATABASE_URLS):
         missing = sorted(set(DATABASE_URLS) - set(given))
-        raise Misconfigured(f"An existing database needs all three roles' addresses. Set {', '.join(missing)} too.")
+        raise Misconfigured(f"An existing database needs all four roles' addresses. Set {', '.join(missing)} too.")
     if given:
         return None
     return Postgres(

@@ -1,8 +1,9 @@
-"""The three database roles, and what each may do. Running it again changes nothing.
+"""The four database roles, and what each may do. Running it again changes nothing.
 
 owner    changes the schema; may hand SECURITY DEFINER functions over to console.
-runtime  what web, edge, workers and sink are: rows only, and row-level security always holds for it.
+runtime  what web, edge and workers are: rows only, and row-level security always holds for it.
 console  the operator's console: the same rights on rows, past row-level security.
+sink     what copies events: past row-level security too, but it may do only what migrations let it, table by table.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Names:
     owner: str = "owner"
     runtime: str = "runtime"
     console: str = "console"
+    sink: str = "sink"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Roles:
     owner_url: str
     runtime_url: str
     console_url: str
+    sink_url: str
     owner_creates_databases: bool = False
 
     @property
@@ -63,8 +66,16 @@ class Roles:
         return Role.of_url(self.console_url, "BYPASSRLS NOCREATEDB")
 
     @property
+    def sink(self) -> Role:
+        return Role.of_url(self.sink_url, "BYPASSRLS NOCREATEDB")
+
+    @property
+    def all(self) -> tuple[Role, ...]:
+        return (self.owner, self.runtime, self.console, self.sink)
+
+    @property
     def names(self) -> Names:
-        return Names(self.owner.name, self.runtime.name, self.console.name)
+        return Names(*(role.name for role in self.all))
 
     @property
     def database(self) -> str:
@@ -79,7 +90,7 @@ def provision(admin_url: str, roles: Roles, template: str | None = None) -> None
     with psycopg.connect(admin_url, autocommit=True) as connection:
         # Roles belong to the whole cluster; two who change one at the same time disturb each other.
         connection.execute("SELECT pg_advisory_lock(hashtext('modelyard provision'))")
-        for role in (roles.owner, roles.runtime, roles.console):
+        for role in roles.all:
             make_role(connection, role)
         # Membership lets the owner give functions away; it does not inherit the right to read past the policies.
         run(connection, "GRANT {} TO {} WITH INHERIT FALSE, SET TRUE", roles.console.identifier, roles.owner.identifier)
@@ -103,7 +114,7 @@ def make_database(admin_url: str, roles: Roles) -> None:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [roles.database]).fetchone()
         if not known:
             run(connection, "CREATE DATABASE {} OWNER {}", database, roles.owner.identifier)
-        everyone = sql.SQL(", ").join(role.identifier for role in (roles.owner, roles.runtime, roles.console))
+        everyone = sql.SQL(", ").join(role.identifier for role in roles.all)
         run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
         run(connection, "GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}", database, everyone)
 
@@ -111,11 +122,13 @@ def make_database(admin_url: str, roles: Roles) -> None:
 def grant(database_url: str, names: Names | None = None) -> None:
     """Rights on what the owner will make here: rows, never TRUNCATE, which row-level security does not cover."""
     names = names or Names()
-    owner, runtime, console = (sql.Identifier(name) for name in (names.owner, names.runtime, names.console))
+    owner, runtime, console, sink = (
+        sql.Identifier(name) for name in (names.owner, names.runtime, names.console, names.sink)
+    )
     with psycopg.connect(database_url, autocommit=True) as connection:
         run(connection, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         run(connection, "GRANT USAGE, CREATE ON SCHEMA public TO {}", owner)
-        run(connection, "GRANT USAGE ON SCHEMA public TO {}", runtime)
+        run(connection, "GRANT USAGE ON SCHEMA public TO {}, {}", runtime, sink)
         # A function can only be given to a role that could have made it in that schema.
         run(connection, "GRANT USAGE, CREATE ON SCHEMA public TO {}", console)
         defaults = "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public "

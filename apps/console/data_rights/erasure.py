@@ -28,7 +28,7 @@ from apps.console.data_rights import leftovers
 from apps.console.data_rights.contents import tenant_models
 from apps.console.data_rights.errors import ErasureIncomplete
 from apps.console.data_rights.models import ErasureReceipt
-from apps.core import sealing, snapshots, storage, tenancy
+from apps.core import entries, sealing, snapshots, storage, tenancy
 from apps.organizations import queries as organizations
 from apps.organizations.models import Organization
 
@@ -164,8 +164,11 @@ def _erase_in_redis(organization_id: UUID) -> None:
     client = redis_client()
     for key in leftovers.keys_of(client, organization_id):
         client.delete(key)
-    for stream, ids in leftovers.events_of(client, organization_id):
-        client.xdel(stream, *ids)
+    needle = leftovers.needle_of(organization_id)
+    for stream, entry_id, fields in leftovers.entries_of(client, organization_id):
+        events = entries.events(fields)
+        others = [event for event in events if needle not in event]
+        entries.replace(client, stream, entry_id, len(events), others if len(others) < len(events) else [])
 
 
 @cache

@@ -28,7 +28,7 @@ def count(client: redis.Redis, organization_id: UUID) -> dict[str, int]:
         places = {**_rows(organization_id), "files": sum(1 for _ in storage.stored_files())}
         places["unfinished uploads"] = storage.unfinished_upload_count()
     places["redis keys"] = sum(1 for _ in keys_of(client, organization_id))
-    places["redis events"] = sum(len(ids) for _, ids in events_of(client, organization_id))
+    places["redis events"] = sum(1 for _ in entries_of(client, organization_id))
     places["published"] = int(bool(client.sismember(snapshots.INDEX, str(organization_id))))
     return {place: number for place, number in places.items() if number}
 
@@ -38,15 +38,21 @@ def keys_of(client: redis.Redis, organization_id: UUID) -> Iterator[bytes]:
     yield from client.scan_iter(match=f"*{organization_id}*", count=CHUNK)
 
 
-def events_of(client: redis.Redis, organization_id: UUID) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Entries of streams that tell of the organization: the stream and their ids, some at a time."""
-    needle = str(organization_id).encode()
+def entries_of(client: redis.Redis, organization_id: UUID) -> Iterator[tuple[bytes, bytes, dict[bytes, bytes]]]:
+    """Entries of streams that tell of the organization: the stream, their id and their fields."""
+    needle = needle_of(organization_id)
     for stream in client.scan_iter(match=STREAMS, _type="stream"):
         start = "-"
         while entries := _entries(client, stream, start):
-            if ids := [entry_id for entry_id, fields in entries if any(needle in value for value in fields.values())]:
-                yield stream, ids
+            for entry_id, fields in entries:
+                if any(needle in value for value in fields.values()):
+                    yield stream, entry_id, fields
             start = f"({entries[-1][0].decode()}"
+
+
+def needle_of(organization_id: UUID) -> bytes:
+    """How an event tells of the organization."""
+    return str(organization_id).encode()
 
 
 def _entries(client: redis.Redis, stream: bytes, start: str) -> list[tuple[bytes, dict[bytes, bytes]]]:

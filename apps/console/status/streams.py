@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from apps.core import dead_letters
-from apps.core.streams import MOST_ENTRIES
+from apps.core import dead_letters, entries
+from apps.core.streams import MOST_EVENTS
 from apps.logs.edge import STREAM as CALLS
 from apps.organizations.edge import STREAM as TOKENS
 from apps.usage.edge import STREAM as USAGE
@@ -15,19 +15,19 @@ WAITING = (USAGE, CALLS, TOKENS)
 
 
 def waiting(redis: Any) -> dict[str, tuple[int, float]]:
-    """Entries and the age of the oldest in seconds, by stream; the sink deletes what it has stored."""
+    """Events and the age of the oldest in seconds, by stream; the sink deletes what it has stored."""
     with redis.pipeline(transaction=False) as pipe:
+        pipe.execute_command(*entries.counting(WAITING))
         for stream in WAITING:
-            pipe.xlen(stream)
             pipe.xrange(stream, count=1)
-        found = pipe.execute()
-    return {stream: (found[2 * n], _age_s(found[2 * n + 1])) for n, stream in enumerate(WAITING)}
+        counts, *oldest = pipe.execute()
+    return {stream: (count, _age_s(first)) for stream, count, first in zip(WAITING, counts, oldest, strict=True)}
 
 
 def is_filling(redis: Any) -> bool:
     """Whether a stream, or the dead letters, hold half of what they take at most."""
     waiting_most = max(count for count, _ in waiting(redis).values())
-    return waiting_most >= MOST_ENTRIES // 2 or dead_letters.count(redis) >= dead_letters.MOST // 2
+    return waiting_most >= MOST_EVENTS // 2 or dead_letters.count(redis) >= dead_letters.MOST // 2
 
 
 def _age_s(first: list[tuple[bytes, Any]]) -> float:

@@ -12,6 +12,8 @@ import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
+from apps.core.postgres.grants import granted_to_sink
+
 PREPARE = """
 DROP TRIGGER usage_sums ON usage_usageevent;
 DROP FUNCTION usage_add_to_sums();
@@ -122,29 +124,36 @@ SELECT usage_close_partition('usage_usageevent_default');
 ADD_TO_SUMS = """
 CREATE FUNCTION usage_add_to_sums() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    INSERT INTO usage_usagesum AS total
-        (id, organization_id, created_at, at, meter, token, "user", model, deployment, prompt, tag,
-        quantity, cost_micro_usd, event_count)
-    SELECT uuidv7(), organization_id, now(), date_bin('30 minutes', occurred_at, '2000-01-01T00:00:00Z') AS half_hour,
-        meter, token, "user", model, deployment, prompt, tag,
-        sum(quantity)::bigint, sum(cost_micro_usd)::bigint, count(*)
-    FROM added
-    GROUP BY organization_id, half_hour, meter, token, "user", model, deployment, prompt, tag
-    ORDER BY organization_id, half_hour, meter, token, "user", model, deployment, prompt, tag
-    ON CONFLICT (organization_id, at, meter, token, "user", model, deployment, prompt, tag) DO UPDATE SET
-        quantity = total.quantity + EXCLUDED.quantity,
-        event_count = total.event_count + EXCLUDED.event_count,
-        cost_micro_usd = CASE
-            WHEN total.cost_micro_usd IS NULL THEN EXCLUDED.cost_micro_usd
-            ELSE total.cost_micro_usd + COALESCE(EXCLUDED.cost_micro_usd, 0)
-        END;
+    WITH halves AS MATERIALIZED (
+        SELECT organization_id, date_bin('30 minutes', occurred_at, '2000-01-01T00:00:00Z') AS at,
+            meter, token, "user", model, deployment, prompt, tag,
+            sum(quantity)::bigint AS quantity, sum(cost_micro_usd)::bigint AS cost_micro_usd, count(*) AS event_count
+        FROM added
+        GROUP BY organization_id, date_bin('30 minutes', occurred_at, '2000-01-01T00:00:00Z'),
+            meter, token, "user", model, deployment, prompt, tag
+    ), summed AS (
+        INSERT INTO usage_usagesum AS total
+            (id, organization_id, created_at, at, meter, token, "user", model, deployment, prompt, tag,
+            quantity, cost_micro_usd, event_count)
+        SELECT uuidv7(), organization_id, now(), at, meter, token, "user", model, deployment, prompt, tag,
+            quantity, cost_micro_usd, event_count
+        FROM halves
+        ORDER BY organization_id, at, meter, token, "user", model, deployment, prompt, tag
+        ON CONFLICT (organization_id, at, meter, token, "user", model, deployment, prompt, tag) DO UPDATE SET
+            quantity = total.quantity + EXCLUDED.quantity,
+            event_count = total.event_count + EXCLUDED.event_count,
+            cost_micro_usd = CASE
+                WHEN total.cost_micro_usd IS NULL THEN EXCLUDED.cost_micro_usd
+                ELSE total.cost_micro_usd + COALESCE(EXCLUDED.cost_micro_usd, 0)
+            END
+    )
     INSERT INTO usage_usageday AS total
         (id, organization_id, created_at, day, meter, token, "user", model, deployment, prompt, tag,
         quantity, cost_micro_usd, event_count)
-    SELECT uuidv7(), organization_id, now(), (occurred_at AT TIME ZONE 'UTC')::date AS utc_day,
+    SELECT uuidv7(), organization_id, now(), (at AT TIME ZONE 'UTC')::date AS utc_day,
         meter, token, "user", model, deployment, prompt, tag,
-        sum(quantity)::bigint, sum(cost_micro_usd)::bigint, count(*)
-    FROM added
+        sum(quantity)::bigint, sum(cost_micro_usd)::bigint, sum(event_count)::bigint
+    FROM halves
     GROUP BY organization_id, utc_day, meter, token, "user", model, deployment, prompt, tag
     ORDER BY organization_id, utc_day, meter, token, "user", model, deployment, prompt, tag
     ON CONFLICT (organization_id, day, meter, token, "user", model, deployment, prompt, tag) DO UPDATE SET
@@ -358,4 +367,7 @@ class Migration(migrations.Migration):
             database_operations=[migrations.RunSQL(MOVE, MOVE_BACK)],
         ),
         migrations.RunSQL(SECURE, migrations.RunSQL.noop),
+        granted_to_sink("usage_usageevent", "INSERT"),
+        granted_to_sink("usage_usagesum", "SELECT, INSERT, UPDATE"),
+        granted_to_sink("usage_usageday", "SELECT, INSERT, UPDATE"),
     ]
