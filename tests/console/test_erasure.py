@@ -28,7 +28,7 @@ from apps.accounts.models import User
 from apps.console import tasks
 from apps.console.data_rights import erasure, errors, leftovers
 from apps.console.data_rights.models import ErasureReceipt
-from apps.core import live_channel, snapshots, storage, tenancy
+from apps.core import entries, live_channel, snapshots, storage, tenancy
 from apps.core.actors import Actor
 from apps.organizations import services
 from apps.organizations.models import Membership, Organization
@@ -123,6 +123,20 @@ def test_nothing_is_left_in_database_storage_and_redis_and_others_keep_all(
     assert (everywhere(str(globex.pk)), files_of(globex), len(in_redis(redis, str(globex.pk)))) == before
     assert receipt is not None
     assert receipt.erased_at is not None
+
+
+def test_others_keep_their_events_of_an_entry_that_they_shared(
+    due_acme: Any, globex: Any, redis: redis_package.Redis
+) -> None:
+    events = [f'{{"organization_id":"{one.pk}"}}'.encode() for one in (due_acme, globex, due_acme)]
+    _, command = entries.appending(("events:usage", event) for event in events)
+    redis.execute_command(*command)
+    before = entries.counts(redis, ["events:usage"])["events:usage"]
+    erasure.erase(due_acme.pk)
+    kept = [event for _, fields in redis.xrange("events:usage") for event in entries.events(fields)]
+    assert events[1] in kept
+    assert not any(str(due_acme.pk).encode() in event for event in kept)
+    assert entries.counts(redis, ["events:usage"])["events:usage"] == before - 2
 
 
 def test_the_receipt_counts_what_there_was_and_tells_nothing_of_a_person(due_acme: Any, owner: Any) -> None:

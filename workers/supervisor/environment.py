@@ -39,8 +39,13 @@ class Installation:
 
     @property
     def roles(self) -> Roles:
-        names = ("DATABASE_OWNER_URL", "DATABASE_URL", "DATABASE_CONSOLE_URL", "DATABASE_SINK_URL")
-        return Roles(*(self.variables[name] for name in names))
+        variables = self.variables
+        return Roles(
+            owner_url=variables["DATABASE_OWNER_URL"],
+            runtime_url=variables["DATABASE_URL"],
+            console_url=variables["DATABASE_CONSOLE_URL"],
+            sink_url=variables["DATABASE_SINK_URL"],
+        )
 
     def write_env_file(self) -> None:
         lines = (f"{name}={quoted(value)}\n" for name, value in self.variables.items())
