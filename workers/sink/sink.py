@@ -71,7 +71,7 @@ class Sink:
     def _step(self) -> None:
         if self._is_catching_up:
             self._finish_writing()  # what is not acknowledged yet would be read once more
-        batches = [Batch.of(table, entries) for table, entries in self._read()]
+        batches = [Batch.of(table, found) for table, found in self._read()]
         self._is_catching_up = self._is_catching_up and not all(batch.is_empty for batch in batches)
         self._write_behind(batches)
         if time.monotonic() >= self._next_claim:
@@ -100,9 +100,9 @@ class Sink:
         tables = {table.stream: table for table in TABLES}
         positions: Any = {name: self._caught_up_to.get(name, b"0") if self._is_catching_up else b">" for name in tables}
         found: Any = self._redis.xreadgroup(GROUP, self._consumer, positions, count=BATCH, block=BLOCK_MS)
-        read = [(stream.decode(), entries) for stream, entries in _pairs(found)]
-        self._caught_up_to |= {name: entries[-1][0] for name, entries in read if entries}
-        return [(tables[name], entries) for name, entries in read]
+        read = [(stream.decode(), some) for stream, some in _pairs(found)]
+        self._caught_up_to |= {name: some[-1][0] for name, some in read if some}
+        return [(tables[name], some) for name, some in read]
 
     def _take_over(self) -> None:
         """Finish what a sink read that is gone."""
