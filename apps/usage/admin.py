@@ -42,7 +42,7 @@ class EntitlementAdmin(ConsoleAdmin):
     ordering = ["plan", "meter"]
     actions = ["set_amount"]
 
-    @admin.display(description="Included a month", ordering="included")
+    @admin.display(description="Included", ordering="included")
     def amount(self, row: Any) -> str:
         return entitlements.amount_text(row.meter, row.included)
 
