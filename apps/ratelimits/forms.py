@@ -59,7 +59,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 NAMED = (Subject.TOKEN, Subject.USER)  # whom people know by a name, and not by an id
 KINDS = (
     (EntryKind.DENY, "Denied: refused with 403"),
-    (EntryKind.ALLOW, "Allowed: limited by your plan alone, by no policy"),
+    (EntryKind.ALLOW, "Allowed: only your plan limits it"),
 )
 TOLD = ("subject", "header", "quantity", "limit", "window_s", "algorithm", "burst", "is_shadow", "planes")
 MORE = ("algorithm", "burst", "routes", "models", "away")  # what few policies need

@@ -217,7 +217,8 @@ class Recorder:
             count.refused += 1
         elif decision.is_allowed:
             count.passed += 1
-        count.note_headroom(_headroom(rule, verdict.remaining))
+        if not decision.is_local:  # there a process knows of its share alone
+            count.note_headroom(_headroom(rule, verdict.remaining))
 
     def _take_back(self, sums: dict[str, Sums]) -> None:
         """Keep what could not be written, as far as there is room."""
@@ -334,7 +335,7 @@ def _writing_of(organization_id: str, sums: Sums) -> tuple[list[str], list[Any]]
     arguments: list[Any] = [KEPT_S, MOST_SUBJECTS, HOUR_MS]
     for (policy, minute), count in sums.counts.items():
         keys.append(_hour(organization_id, policy, minute // 60))
-        least = round((count.least_headroom or 0.0) * FULL)
+        least = FULL if count.least_headroom is None else round(count.least_headroom * FULL)
         arguments += [policy, minute, count.passed, count.refused, count.would_refuse, least]
     for who, number in sums.refused.items():
         arguments += [who, number]

@@ -138,8 +138,8 @@ def entry_edit(request: Request, limit_entry_id: UUID) -> HttpResponse:
     form = EntryEditForm(request.POST or None, row=entry)
     [name] = queries.entry_names([entry])
     update = partial(services.update_entry, entry, by=request.actor)
-    if request.method == "POST" and submit_edit(form, update):
-        messages.success(request, f"The entry of {name} was changed.")
+    if request.method == "POST" and (updated := submit_edit(form, update)):
+        messages.success(request, f"{name} is on the list of those {updated.get_kind_display().lower()}.")
         return _go_to_lists(request)
     context = {"entry": entry, "name": name, "form": form}
     return render(request, "ratelimits/entry_edit.html", context, status=422 if form.errors else 200)

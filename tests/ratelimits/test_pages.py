@@ -279,6 +279,7 @@ def test_an_entry_is_edited_and_keeps_a_time_within_a_day(as_owner: Client, in_a
     form = as_owner.get(url).context["form"]
     sent = {name: form[name].value() for name in form.fields}
     assert as_owner.post(url, {**sent, "kind": "allow", "reason": "Our office"}).status_code == 303
+    assert b"203.0.113.0/24 is on the list of those allowed" in as_owner.get(f"{PAGES}lists/").content
     entry.refresh_from_db()
     assert (entry.kind, entry.reason, entry.ends_at) == ("allow", "Our office", ends_at)
     stale = as_owner.post(url, {**sent, "reason": "Theirs"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -159,3 +160,13 @@ def test_a_process_writes_by_itself_and_its_last_second_when_it_ends(client: red
     recorder.add(ORGANIZATION, decision(), ["ada"])
     recorder.close()
     assert seen.summed(client, ORGANIZATION, hour_ago())["p"].passed == 1
+
+
+def test_what_a_process_decides_alone_tells_nothing_of_the_headroom(client: redis.Redis, recorder: Recorder) -> None:
+    """It knows of its share of the limit only, which would look as if the rest was used."""
+    recorder.add(ORGANIZATION, replace(decision(remaining=5), is_local=True), ["ada"])
+    recorder.flush()
+    assert seen.summed(client, ORGANIZATION, hour_ago()) == {"p": Counts(1, 0, 0, 1.0)}
+    recorder.add(ORGANIZATION, decision(remaining=9), ["ada"])
+    recorder.flush()
+    assert seen.summed(client, ORGANIZATION, hour_ago()) == {"p": Counts(2, 0, 0, 0.9)}
