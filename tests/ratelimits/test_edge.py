@@ -71,7 +71,7 @@ def test_a_refusal_says_which_limit_and_when_to_come_back(plane: Plane) -> None:
     assert (refused.status, refused.json["code"]) == (429, "rate_limited")
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json["violated-policies"] == ["Each key"]
-    assert "“Each key” of 1 requests in 2 seconds" in refused.json["detail"]
+    assert "“Each key” of 1 request every 2 seconds" in refused.json["detail"]
     wait_ms = int(refused.headers["retry-after-ms"])
     assert refused.headers["retry-after"] == str(-(-wait_ms // 1000))
     time.sleep(wait_ms / 1000)

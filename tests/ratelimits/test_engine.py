@@ -320,3 +320,22 @@ def test_a_key_that_is_forgotten_begins_anew(limiter: Limiter) -> None:
     assert not limiter.decide(rules).is_allowed
     limiter.forget(rules)
     assert limiter.decide(rules).is_allowed
+
+
+def test_a_command_that_redis_refuses_is_no_redis_that_is_away(limiter: Limiter, valkey: PrivateValkey) -> None:
+    limiter.forget([])
+    valkey.client.config_set("maxmemory", 1)
+    assert limiter.mark("limits:{acme}:mark", 60_000)
+    valkey.client.config_set("maxmemory", 0)
+    assert not limiter.decide([rule()]).is_local
+    assert [limiter.mark("limits:{acme}:mark", 60_000) for _ in range(2)] == [True, False]
+
+
+def test_a_mark_does_not_wait_for_redis_once_it_is_known_to_be_away(limiter: Limiter, valkey: PrivateValkey) -> None:
+    valkey.stop()
+    assert limiter.decide([rule()]).is_local
+    began = time.monotonic()
+    assert limiter.mark("limits:{acme}:mark", 60_000)
+    limiter.forget([rule()])
+    assert time.monotonic() - began < engine.TIMEOUT_S
+    valkey.go_on()
