@@ -262,7 +262,7 @@ def _since(given: Mapping[str, str], steps: Sequence[datetime]) -> QuerySet[Any]
     return wanted.filter(**{f"{time_field}__gte": steps[0].date() if time_field == "day" else steps[0]})
 
 
-def _source(steps: Sequence[datetime]) -> tuple[QuerySet[Any], str]:
+def _source(steps: Sequence[datetime]) -> tuple[Any, str]:
     """The fewest rows that know these steps, and their column of time.
 
     Days of UTC and half hours are summed. Others are added up from the rows: the steps of short ranges, and those of
