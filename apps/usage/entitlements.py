@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,10 +45,9 @@ def of(organization: Organization) -> dict[str, Amount]:
     return {meter.name: _amount(meter, planned.get(meter.name), overrides.get(meter.name)) for meter in _METERS}
 
 
-def of_all() -> Iterator[tuple[UUID, list[Amount]]]:
-    """The same of every organization, by three queries."""
+def of_all(lasting: Iterable[Override]) -> Iterator[tuple[UUID, list[Amount]]]:
+    """The same of every organization, of which these are the overrides in the order of their ids."""
     planned = {(row.plan, row.meter): row for row in Entitlement.objects.all()}
-    lasting = Override.unscoped.using("console").filter(ends_at__gt=timezone.now()).order_by("id")
     overrides = {(row.organization_id, row.meter): row for row in lasting}
     for pk, plan in Organization.objects.values_list("pk", "plan").iterator():
         yield pk, [_amount(one, planned.get((plan, one.name)), overrides.get((pk, one.name))) for one in _METERS]

@@ -16,7 +16,7 @@ from apps.organizations.enums import Role
 from apps.organizations.models import Membership
 from apps.usage import entitlements, meters
 from apps.usage.entitlements import Amount
-from apps.usage.models import QuotaNotice, UsageDay
+from apps.usage.models import Override, QuotaNotice, UsageDay
 from apps.usage.quotas import month_of
 
 STEPS = (100, 80)
@@ -35,7 +35,8 @@ def tell_all() -> None:
     """
     now = timezone.now()
     used, told = _used(now), _told(now)
-    for organization_id, amounts in entitlements.of_all():
+    lasting = Override.unscoped.using("console").filter(ends_at__gt=now).order_by("id")
+    for organization_id, amounts in entitlements.of_all(lasting):
         for amount in amounts:
             count = used.get((organization_id, amount.meter.name), 0)
             percent = _step(amount, count)
