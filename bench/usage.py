@@ -29,6 +29,7 @@ from bench.report import Row
 
 ROUNDS = 4
 EVENTS = 200_000
+AT_ONCE = 1_000  # far below what a producer keeps at most before it refuses calls
 STREAM = "events:usage"
 COLUMNS = "id, organization_id, meter, quantity, cost_micro_usd, occurred_at, dimensions"
 
@@ -95,8 +96,11 @@ async def _through_the_pipeline(client: Any, events: list[dict[str, Any]]) -> fl
         gc.freeze()  # the events themselves, which no producer holds all at once
         started = time.perf_counter()
         writer.start()
-        for event in events:
-            writer.append(STREAM, partial(dict, event))
+        for start in range(0, EVENTS, AT_ONCE):
+            for event in events[start : start + AT_ONCE]:
+                writer.append(STREAM, partial(dict, event))
+            while writer.waiting_count > AT_ONCE:
+                await asyncio.sleep(0)
         await writer.close()
         while client.xlen(STREAM):
             await asyncio.sleep(0.005)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import psycopg
@@ -10,6 +11,7 @@ from psycopg import sql
 from workers.sink.tables import INSERT_ONCE, TABLES, Table
 
 CONNECT_TIMEOUT_S = 5
+WORK_MEM = "64MB"  # so that what a batch adds to the sums does not go to disk first
 
 
 class RowsRefused(Exception):
@@ -17,11 +19,14 @@ class RowsRefused(Exception):
 
 
 class Destination:
-    """The database as the sink's role sees it: it writes rows of all organizations, to the sink's tables alone."""
+    """The database as the sink's role sees it: it writes rows of all organizations, to the sink's tables alone.
+
+    Each thread that writes has a connection of its own.
+    """
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
-        self._connection: psycopg.Connection | None = None
+        self._connections: dict[int, psycopg.Connection] = {}
 
     def write(self, table: Table, lines: Sequence[str]) -> None:
         """Commit all rows or none; rows that are there already stay as they are.
@@ -36,9 +41,9 @@ class Destination:
             raise RowsRefused(str(error).partition("\n")[0]) from error
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
     def _copied(self, table: Table, lines: Sequence[str]) -> bool:
         """Straight into the table. False, and nothing is copied, if one of them is there already."""
@@ -55,14 +60,19 @@ class Destination:
             transaction.connection.execute(_statement(table))
 
     def _connected(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
+        connection = self._connections.get(threading.get_ident())
+        if connection is None or connection.closed:
             connection = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="sink"
+                self._url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                application_name="sink",
+                options=f"-c work_mem={WORK_MEM}",
             )
             for table in TABLES:
                 connection.execute(_create_incoming(table))
-            self._connection = connection
-        return self._connection
+            self._connections[threading.get_ident()] = connection
+        return connection
 
     def _copy(self, connection: psycopg.Connection, into: sql.Identifier, table: Table, lines: Sequence[str]) -> None:
         command = sql.SQL("COPY {} ({}) FROM STDIN").format(into, _columns(table))

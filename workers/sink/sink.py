@@ -1,12 +1,13 @@
 """The sink's loop. What it has read stays pending in Redis until it is committed, so a kill at any point loses nothing;
 what it reads again is recognised by its id, so nothing counts twice. Any number of sinks may run.
 
-While a batch is written the next one is read and checked."""
+While batches are written the next one is read and checked."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -24,7 +25,9 @@ from workers.sink.tables import TABLES, Table
 
 GROUP = "sink"
 BATCH = 200  # entries, of up to 100 events each
+WRITERS = 2
 BLOCK_MS = 1000
+BLOCK_WHILE_WRITING_MS = 50  # soon afterwards pages are told
 CLAIM_INTERVAL_S = 5.0
 ABANDONED_MS = 10_000
 FORGOTTEN_MS = 3_600_000
@@ -44,8 +47,8 @@ class Sink:
         self._next_claim = 0.0
         self._is_catching_up = True
         self._caught_up_to: dict[str, bytes] = {}
-        self._writer = ThreadPoolExecutor(1, "sink-writer")
-        self._writing: Future[set[Bell]] | None = None
+        self._writers = ThreadPoolExecutor(WRITERS, "sink-writer")
+        self._writing: deque[Future[set[Bell]]] = deque()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -65,7 +68,7 @@ class Sink:
                 log.warning("sink_waits", seconds=round(pause_s, 1), error=str(error))
                 self._stopping.wait(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-        self._writer.shutdown()
+        self._writers.shutdown()
         self._destination.close()
 
     def _step(self) -> None:
@@ -81,13 +84,17 @@ class Sink:
 
     def _write_behind(self, batches: list[Batch]) -> None:
         """Have them written while the next ones are read. Raises what the ones before met."""
-        self._finish_writing()
-        self._writing = self._writer.submit(self._store_all, batches)
+        while self._writing and (len(self._writing) == WRITERS or self._writing[0].done()):
+            self._finish_oldest()
+        if not all(batch.is_empty for batch in batches):
+            self._writing.append(self._writers.submit(self._store_all, batches))
 
     def _finish_writing(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing:
-            self._doorbell.touch(writing.result())
+        while self._writing:
+            self._finish_oldest()
+
+    def _finish_oldest(self) -> None:
+        self._doorbell.touch(self._writing.popleft().result())
 
     def _store_all(self, batches: list[Batch]) -> set[Bell]:
         for batch in batches:
@@ -99,7 +106,8 @@ class Sink:
         """New entries; first those that this sink has read and not finished, each once."""
         tables = {table.stream: table for table in TABLES}
         positions: Any = {name: self._caught_up_to.get(name, b"0") if self._is_catching_up else b">" for name in tables}
-        found: Any = self._redis.xreadgroup(GROUP, self._consumer, positions, count=BATCH, block=BLOCK_MS)
+        block_ms = BLOCK_WHILE_WRITING_MS if self._writing else BLOCK_MS
+        found: Any = self._redis.xreadgroup(GROUP, self._consumer, positions, count=BATCH, block=block_ms)
         read = [(stream.decode(), some) for stream, some in _pairs(found)]
         self._caught_up_to |= {name: some[-1][0] for name, some in read if some}
         return [(tables[name], some) for name, some in read]
