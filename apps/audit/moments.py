@@ -29,4 +29,4 @@ def around(rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
 
 def first_id(moment: datetime, shift: timedelta = timedelta()) -> UUID:
     """The smallest version 7 UUID of that millisecond (RFC 9562, 5.7)."""
-    return least_uuid7(moment + shift)
+    return least_uuid7(moment, shift)

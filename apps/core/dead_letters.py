@@ -21,16 +21,16 @@ CHUNK = 1_000
 PAGE_SIZE = 50
 LOOKED_AT = 10  # chunks, for one page of what a filter leaves
 
-# One step, so that an event is never in both places and never in none. Who was slow finds it buried by who took over.
+# One step, so that an event is never in both places and never in none. Who was slow finds it buried by who took over;
+# what was taken out of its stream meanwhile, by an erasure, is not kept here either.
 _BURY = f"""{entries.LEAVE}
 local letters, stream, id = KEYS[1], KEYS[2], ARGV[2]
 if redis.call('XLEN', letters) >= tonumber(ARGV[4]) then return 0 end
-if redis.call('XACK', stream, ARGV[1], id) == 0 then return 1 end
+if redis.call('XACK', stream, ARGV[1], id) == 0 or leave(KEYS[4], stream, id, ARGV[3]) == 0 then return 1 end
 for i = 5, #ARGV, 2 do
     redis.call('XADD', letters, '*', 'stream', stream, 'id', id, 'reason', ARGV[i + 1], 'e', ARGV[i])
     redis.call('HINCRBY', KEYS[3], stream .. '\\t' .. ARGV[i + 1], 1)
 end
-leave(KEYS[4], stream, id, ARGV[3])
 return 1
 """
 _TAKE_OUT = """

@@ -9,6 +9,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 NS_PER_MS = 1_000_000
+MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -23,9 +24,9 @@ def uuid7(at: datetime | None = None) -> uuid.UUID:
     return uuid.UUID(int=value)
 
 
-def least_uuid7(at: datetime) -> uuid.UUID:
-    """The smallest UUID that a version 7 UUID of that millisecond can be (RFC 9562, 5.7)."""
-    return uuid.UUID(int=max(_nanoseconds(at) // NS_PER_MS, 0) << 80)
+def least_uuid7(at: datetime, shift: timedelta = timedelta()) -> uuid.UUID:
+    """The smallest UUID that a version 7 UUID of that millisecond, shifted, can be (RFC 9562, 5.7)."""
+    return uuid.UUID(int=max(_nanoseconds(at) // NS_PER_MS + shift // MILLISECOND, 0) << 80)
 
 
 def derived_uuid7(at: datetime, name: str) -> uuid.UUID:

@@ -291,9 +291,10 @@ def compiled_for(organization_id: str, section: Mapping[str, Any]) -> Compiled:
 
 def compile_section(section: Mapping[str, Any]) -> Compiled:
     policies: dict[str, list[Policy]] = {}
+    shares_subjects = section.get("shares_subjects", True)
     many = sum(map(_has_many_subjects, section.get("policies", ())))
     for raw in section.get("policies", ()):
-        policy = _policy(raw, MOST_SUBJECTS // many if _has_many_subjects(raw) else 0)
+        policy = _policy(raw, MOST_SUBJECTS // many if shares_subjects and _has_many_subjects(raw) else 0)
         for plane in raw["planes"]:
             policies.setdefault(plane, []).append(policy)
     return Compiled(

@@ -338,7 +338,9 @@ local function keep(look)
         prune(index, look.begins, look.key, PRUNED)
         redis.call('ZADD', index, now + kept_ms, string.sub(look.key, look.begins + 1))
         if is_own_clock then
-            redis.call('PEXPIRE', index, math.max(redis.call('PTTL', index), 2 * kept_ms, INDEX_KEPT_MS))
+            local longest_ms = look.rule.window * math.max(1, look.rule.burst / look.rule.limit)
+            local lasting_ms = math.min(LONGEST_MS, math.ceil(2 * longest_ms)) + INDEX_KEPT_MS
+            redis.call('PEXPIRE', index, math.max(redis.call('PTTL', index), lasting_ms))
         end
     end
 end

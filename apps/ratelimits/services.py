@@ -153,10 +153,16 @@ def create_entry(
 
 @transaction.atomic
 def update_entry(entry: Entry, *, by: Actor, **wanted: Unpack[EntryColumns]) -> Entry:
-    """Move a value to the other list, or change why and until when it is on one. Raises `EntryEnded`."""
+    """Move a value to the other list, or change why and until when it is on one.
+
+    Raises `EntryEnded`, and `TooManyEntries` when one that ended would come back to full lists.
+    """
+    organizations.locked_organization()
     entry = Entry.objects.select_for_update(no_key=True).get(pk=entry.pk)
     if changes := apply_changes(entry, wanted):
         _to_come(entry.ends_at)
+        if Entry.objects.lasting().exclude(pk=entry.pk).count() >= MOST_ENTRIES:
+            raise errors.TooManyEntries(limit=MOST_ENTRIES)
         entry.save(update_fields=list(changes))
         audit.record(by, "limit_entry.updated", entry, changes)
         _publish()

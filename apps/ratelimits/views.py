@@ -70,7 +70,10 @@ def policy_create(request: Request) -> HttpResponse:
 @http.page("limits.write", methods=["POST"])
 def policy_preview(request: Request) -> HttpResponse:
     """What the form says so far, in words."""
-    return render(request, "ratelimits/policy_words.html", {"form": NewPolicyForm(request.POST)})
+    # A policy's own length is offered by its form although it is none of the usual ones.
+    chosen = {name: int(one) for name in ("window_s", "held_s") if (one := request.POST.get(name, "")).isdecimal()}
+    form = NewPolicyForm(request.POST, initial=chosen)
+    return render(request, "ratelimits/policy_words.html", {"form": form})
 
 
 @http.page("limits.write")

@@ -25,7 +25,7 @@ from apps.usage.quotas import ALWAYS, Counter, Quotas, Settled, month_of, next_m
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 10
-PAGE = 1000
+PAGE = 50  # entries of many events each
 TOGETHER = 200  # counters that one look into the stream is for; what is settled a minute after it has to be found
 FAR = date(9999, 1, 1)
 LONG_AGO = date(1970, 1, 1)

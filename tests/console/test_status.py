@@ -19,7 +19,7 @@ from apps.console.status import metrics, probes, rounds, streams, views
 from apps.console.status.components import COMPONENTS
 from apps.console.status.queries import overview
 from apps.console.status.rounds import Rounds, tick
-from apps.core import dead_letters, heartbeats, tenancy
+from apps.core import dead_letters, entries, heartbeats, tenancy
 from apps.core.heartbeats import Heartbeat
 from apps.core.parallel import Parallel
 from apps.jobs import dispatch, kinds
@@ -275,7 +275,8 @@ def test_the_scrape_tells_jobs_streams_and_probes(client: Client, valkey: Any, i
     Job.objects.create(queue="llm", status="dead", discarded_at=now, **made)
     dispatch.sign_on("runner-1", ["data"], 1, 0)
     probed("storage", timezone.now(), is_ok=False, code="failing")
-    valkey.xadd(streams.CALLS, {"e": "{}"})
+    _, command = entries.appending([(streams.CALLS, b"{}")])
+    valkey.execute_command(*command)
     with tenancy.no_scope():
         found = scraped(client)
     assert found["modelyard_jobs"] == {("data", "ready"): 1.0, ("data", "later"): 1.0, ("llm", "running"): 1.0}

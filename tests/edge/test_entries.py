@@ -56,6 +56,20 @@ def test_letters_leave_the_count_and_come_back_to_it(valkey: PrivateValkey) -> N
     assert (stored(client), entries.counts(client, [USAGE])) == ([[b"worse"]], {USAGE: 1})
 
 
+def test_what_an_erasure_took_out_is_not_buried(valkey: PrivateValkey) -> None:
+    client = valkey.client
+    append(client, (USAGE, b"erased"), (USAGE, b"theirs"))
+    ((entry_id, count),) = read(client)
+    entries.replace(client, USAGE.encode(), entry_id, count, [b"theirs"])
+    dead_letters.bury(client, "sink", USAGE, (entry_id, count), [(b"erased", "its organization is gone")])
+    assert (dead_letters.count(client), stored(client), entries.counts(client, [USAGE])) == (
+        0,
+        [[b"theirs"]],
+        {USAGE: 1},
+    )
+    assert not client.xpending(USAGE, "sink")["pending"]
+
+
 def test_an_entry_is_replaced_unless_it_is_gone(valkey: PrivateValkey) -> None:
     client = valkey.client
     append(client, *((USAGE, event) for event in (b"ours", b"theirs", b"ours too")))

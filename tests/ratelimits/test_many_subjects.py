@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.ratelimits.engine import Limiter
+from apps.ratelimits.guards.known import INSTALLATION, UNCHANGED, Watched
 from apps.ratelimits.matching import MOST_SUBJECTS, Asked, rules_for
 from apps.ratelimits.rules import Algorithm, Decision, Rule
 from tests.edge.plane import PrivateValkey
@@ -87,6 +88,7 @@ def test_what_was_taken_from_a_shared_state_is_given_back_there(limiter: Limiter
     assert decision.rules[0].key.startswith(f"{STEM}:~")
     assert not call(limiter, "late", limit=1, burst=1)[0].is_allowed
     limiter.release(decision, was_made=False)
+    time.sleep(0.01)  # what is given back is rounded by a millisecond
     assert call(limiter, "late", limit=1, burst=1)[0].is_allowed
 
 
@@ -118,6 +120,22 @@ def test_giving_back_what_is_gone_takes_nothing_from_those_who_share(limiter: Li
     assert [one.is_allowed for one in call(limiter, "late", "late", "late")] == [True, True, False]
     limiter.release(decision, was_made=False)
     assert not call(limiter, "late")[0].is_allowed
+
+
+def test_the_index_lasts_longer_than_any_state_that_it_counts(limiter: Limiter, valkey: PrivateValkey) -> None:
+    """Whoever takes little first and much later would otherwise be counted by nobody."""
+    window_ms = 31 * 24 * 3600 * 1000
+    call(limiter, "ada", window_ms=window_ms, limit=1_000_000, burst=1_000_000)
+    call(limiter, "ada", window_ms=window_ms, limit=1_000_000, burst=1_000_000, cost=900_000)
+    (state,) = states(valkey)
+    assert valkey.client.pttl(f"{STEM}:subjects") > valkey.client.pttl(state) > 20 * 24 * 3600 * 1000
+
+
+def test_guards_share_no_state_because_strangers_would_fill_it() -> None:
+    asked = Asked(INSTALLATION, Watched.FAILED_SIGN_INS, address="192.0.2.1", user="ada")
+    rules = rules_for(UNCHANGED, asked).rules
+    assert rules
+    assert not any(rule.stem for rule in rules)
 
 
 def test_a_look_takes_no_place(limiter: Limiter, valkey: PrivateValkey) -> None:

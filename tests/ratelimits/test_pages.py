@@ -89,6 +89,7 @@ def test_a_wrong_form_says_what_to_do_and_keeps_what_was_typed(given: Any, told:
         ({"quantity": "cost", "limit": "2500000", "window_s": "86400"}, "$2.50 a day for each API token"),
         ({"subject": ["token", "address", "route"], "window_s": "900"}, "100 requests every 15 minutes for each API "),
         ({"subject": ["header"], "header": "x-customer"}, "for each value of x-customer"),
+        ({"window_s": "300"}, "100 requests every 5 minutes for each API token"),
         ({"limit": "many"}, "requests a minute"),
     ],
 )

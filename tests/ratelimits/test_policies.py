@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.core import tenancy
 from apps.core.actors import Actor
-from apps.ratelimits import services, wording
-from apps.ratelimits.models import Policy
+from apps.ratelimits import errors, services, wording
+from apps.ratelimits.models import Entry, Policy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,6 +104,18 @@ def test_the_lists_count_at_once(acme: Any, actor: Actor, api_owner: Any) -> Non
     with tenancy.scope(acme.pk):
         services.delete_entry(allowed, by=actor)
     wait_for(api_owner, 429)
+
+
+def test_an_entry_that_ended_does_not_come_back_to_full_lists(
+    in_acme: Any, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "MOST_ENTRIES", 1)
+    ended = services.create_entry("deny", "address", "192.0.2.1", by=actor)
+    Entry.objects.filter(pk=ended.pk).update(ends_at=timezone.now() - timedelta(days=1))
+    lasting = services.create_entry("deny", "address", "192.0.2.2", by=actor)
+    with pytest.raises(errors.TooManyEntries):
+        services.update_entry(ended, ends_at=None, by=actor)
+    assert services.update_entry(lasting, reason="Still", by=actor).reason == "Still"
 
 
 def test_an_override_of_the_plan_counts_at_once_and_a_plan_too(

@@ -5,11 +5,13 @@ While batches are written the next one is read and checked."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -47,6 +49,7 @@ class Sink:
         self._next_claim = 0.0
         self._is_catching_up = True
         self._caught_up_to: dict[str, bytes] = {}
+        self._claimed_up_to: dict[str, bytes] = {}
         self._writers = ThreadPoolExecutor(WRITERS, "sink-writer")
         self._writing: deque[Future[set[Bell]]] = deque()
 
@@ -68,6 +71,9 @@ class Sink:
                 log.warning("sink_waits", seconds=round(pause_s, 1), error=str(error))
                 self._stopping.wait(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        with suppress(redis.RedisError, psycopg.Error):
+            self._finish_writing()
+            self._doorbell.ring(self._redis, math.inf)
         self._writers.shutdown()
         self._destination.close()
 
@@ -117,8 +123,9 @@ class Sink:
         is_more = False
         for table in TABLES:
             found: Any = self._redis.xautoclaim(
-                table.stream, GROUP, self._consumer, min_idle_time=ABANDONED_MS, count=BATCH
+                table.stream, GROUP, self._consumer, ABANDONED_MS, self._claimed_up_to.get(table.stream, "0-0"), BATCH
             )
+            self._claimed_up_to[table.stream] = found[0]  # so that what stays unfinished hides nothing behind it
             self._write_behind([Batch.of(table, found[1])])
             self._forget_consumers(table)
             is_more |= len(found[1]) == BATCH

@@ -13,7 +13,8 @@ from apps.console.data_rights.models import ErasureReceipt
 from apps.core import snapshots, storage, tenancy
 
 STREAMS = "events:*"
-CHUNK = 1_000
+CHUNK = 1_000  # keys
+ENTRIES = 50  # of many events each
 # Not information_schema, which leaves out what the role may not read: reading that has to fail loudly.
 CARRIERS = """
 SELECT relname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
@@ -56,7 +57,7 @@ def needle_of(organization_id: UUID) -> bytes:
 
 
 def _entries(client: redis.Redis, stream: bytes, start: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    found: Any = client.xrange(stream, min=start, count=CHUNK)
+    found: Any = client.xrange(stream, min=start, count=ENTRIES)
     return list(found)
 
 

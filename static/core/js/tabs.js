@@ -50,5 +50,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("htmx:load", restore);
 restore();
 for (const current of document.querySelectorAll(".tabs [aria-current]")) {
-  current.scrollIntoView({ block: "nearest", inline: "center" });
+  const row = current.closest(".tabs"); // the row alone: the page stays at its top
+  const middle = (box) => box.left + box.width / 2;
+  row.scrollLeft += middle(current.getBoundingClientRect()) - middle(row.getBoundingClientRect());
 }
