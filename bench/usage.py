@@ -28,7 +28,7 @@ from typing import Any
 from bench.report import Row
 
 ROUNDS = 4
-EVENTS = 200_000
+EVENTS = 400_000
 AT_ONCE = 1_000  # far below what a producer keeps at most before it refuses calls
 STREAM = "events:usage"
 COLUMNS = "id, organization_id, meter, quantity, cost_micro_usd, occurred_at, dimensions"
