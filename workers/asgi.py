@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import structlog
 
 from apps.core.addresses import client_address, networks
-from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, problem
+from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, Sent
 from apps.core.errors import DomainError, Unexpected
 from apps.core.request_ids import accept_or_make
 
@@ -47,15 +48,20 @@ class Application:
             await self._live(receive, send)
             return
         call = _call(scope, receive)
+        call.reply = pieces = Pieces(call, receive, send, self.headers)
         self.admit(call)
         status = ClientGone.status
         try:
             answer = await self._answer(call)
             status = answer.status
-            await _send(send, call, answer, self.headers)
+            if isinstance(answer, Sent):
+                await pieces.end()
+            elif not pieces.has_begun:  # otherwise the server breaks it off: half an answer must not look whole
+                await _send(send, call, answer, self.headers)
         except ClientGone:
             return
         finally:
+            pieces.close()
             self.settle(call, status)
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -74,11 +80,11 @@ class Application:
         except ClientGone:
             raise
         except DomainError as error:
-            return problem(error, call.request_id)
+            return call.refusal(error, call.request_id)
         # The last resort of the process: one call's defect must not leave its caller without an answer.
         except Exception:
             log.exception("call_failed", request_id=call.request_id, route=call.route)
-            return problem(Unexpected(), call.request_id)
+            return call.refusal(Unexpected(), call.request_id)
 
 
 def _call(scope: Scope, receive: Receive) -> Call:
@@ -122,11 +128,53 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
 
 
 async def _send(send: Send, call: Call, answer: Answer, common: list[tuple[bytes, bytes]]) -> None:
-    headers = [
-        *answer.headers,
-        *common,
-        (b"content-length", str(len(answer.body)).encode()),
-        (b"x-request-id", call.request_id.encode()),
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    length = (b"content-length", str(len(answer.body)).encode())
+    await send(_head(call, answer.status, [*answer.headers, length], common))
     await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})
+
+
+def _head(
+    call: Call, status: int, headers: list[tuple[bytes, bytes]], common: list[tuple[bytes, bytes]]
+) -> dict[str, Any]:
+    fields = [*headers, *call.told, *common, (b"x-request-id", call.request_id.encode())]
+    return {"type": "http.response.start", "status": status, "headers": fields}
+
+
+class Pieces:
+    """An answer that is sent piece by piece, while somebody looks whether the caller is still there."""
+
+    def __init__(self, call: Call, receive: Receive, send: Send, common: list[tuple[bytes, bytes]]) -> None:
+        self._call, self._receive, self._send, self._common = call, receive, send, common
+        self._watching: asyncio.Task[None] | None = None
+        self.has_begun = False
+        self.sent_bytes = 0
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._watch()
+        self.has_begun = True
+        await self._send(_head(self._call, status, headers, self._common))
+
+    async def send(self, piece: bytes) -> None:
+        if self._watch().done():
+            raise ClientGone
+        self.sent_bytes += len(piece)
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def until_gone(self) -> None:
+        await asyncio.shield(self._watch())
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def close(self) -> None:
+        if self._watching:
+            self._watching.cancel()
+
+    def _watch(self) -> asyncio.Task[None]:
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._until_closed(), name="client")
+        return self._watching
+
+    async def _until_closed(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

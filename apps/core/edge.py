@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -33,6 +33,10 @@ class Call:
 
     `events` are streams and what makes their events. That happens later, so that nobody waits for it: `ended_at`, in
     seconds of the epoch, is known by then and the body is gone. `event_ids` are by meter what was reserved before.
+
+    `quantities` and `costs` (micro-USD) are by meter what the ledger is told, `taken` what limits by tokens and cost
+    count. `told` are headers that stages add to whatever answer there will be. `context` belongs to the app that
+    serves the route. What serves a call may send its answer itself, with `reply`, before it returns.
     """
 
     method: str
@@ -42,6 +46,8 @@ class Call:
     client: str
     request_id: str
     read: Callable[[], Awaitable[bytes]]
+    reply: Reply = field(default_factory=lambda: Unsendable())
+    refusal: Refusal = field(default_factory=lambda: problem)  # how the caller is told of one
     body: bytes = b""
     started_ns: int = field(default_factory=time.perf_counter_ns)
     ended_at: float = 0.0
@@ -55,7 +61,11 @@ class Call:
     model: str = ""
     dimensions: dict[str, str] = field(default_factory=dict)
     quantities: dict[str, int] = field(default_factory=dict)
+    costs: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
     event_ids: dict[str, UUID] = field(default_factory=dict)
+    told: list[tuple[bytes, bytes]] = field(default_factory=list)
+    context: Any = None
     events: list[tuple[str, Callable[[], dict[str, Any]]]] = field(default_factory=list)
 
 
@@ -66,7 +76,43 @@ class Answer:
     body: bytes
 
 
+class Reply(Protocol):
+    """The way back to the caller, for an answer that is sent piece by piece."""
+
+    sent_bytes: int
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the answer's head, with the call's `told`."""
+
+    async def send(self, piece: bytes) -> None:
+        """Send a piece of the body. Raises ClientGone when nobody reads it any more."""
+
+    async def until_gone(self) -> None:
+        """Return when the caller has closed; the body has been read by then."""
+
+
+class Unsendable:
+    """The way back of a call that nobody sent, as in a test of a stage."""
+
+    sent_bytes = 0
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        raise NotImplementedError
+
+    async def send(self, piece: bytes) -> None:
+        raise NotImplementedError
+
+    async def until_gone(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Sent(Answer):
+    """What was sent already; `body` is empty."""
+
+
 Proceed = Callable[[Call], Awaitable[Answer]]
+Refusal = Callable[[DomainError, str], Answer]
 Stage = Callable[[Call, Proceed], Awaitable[Answer]]
 
 
@@ -102,19 +148,26 @@ def _before(proceed: Proceed, stage: Stage) -> Proceed:
 class Router:
     """Chooses what serves a call by its method and path; itself the last step of a pipeline.
 
-    A template such as `/v2/models/{name}/infer` names its parameters; the first that fits wins.
+    A template such as `/v2/models/{name}/infer` names its parameters; the first that fits wins. Refusals below a prefix
+    are told as its callers read them.
     """
 
     _parameter: ClassVar[re.Pattern[str]] = re.compile(r"\{(\w+)\}")
 
     def __init__(self) -> None:
         self._routes: list[tuple[re.Pattern[str], str, dict[str, Proceed]]] = []
+        self._refusals: list[tuple[str, Refusal]] = []
+
+    def refuse(self, prefix: str, refusal: Refusal) -> None:
+        """Tell refusals of paths that begin so with `refusal`; of several prefixes the one added last counts."""
+        self._refusals.insert(0, (prefix, refusal))
 
     def add(self, method: str, template: str, serve: Proceed) -> None:
         pattern = re.compile(self._parameter.sub(r"(?P<\1>[^/]+)", template) + "/?")
         self._routes.append((pattern, template, {method: serve}))
 
     async def __call__(self, call: Call) -> Answer:
+        call.refusal = self._refusal(call.path)
         allowed: set[str] = set()
         for pattern, template, methods in self._routes:
             found = pattern.fullmatch(call.path)
@@ -125,6 +178,9 @@ class Router:
                 return await methods[call.method](call)
             allowed |= methods.keys()
         raise _unrouted(call, allowed)
+
+    def _refusal(self, path: str) -> Refusal:
+        return next((refusal for prefix, refusal in self._refusals if path.startswith(prefix)), problem)
 
 
 def _unrouted(call: Call, allowed: set[str]) -> DomainError:

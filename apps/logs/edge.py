@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from apps.core.edge import Answer, Call, ClientGone, Proceed, problem
+from apps.core.edge import Answer, Call, ClientGone, Proceed
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
 
@@ -23,7 +23,7 @@ async def record(call: Call, proceed: Proceed) -> Answer:
         return answer
     except DomainError as error:
         status, error_code = error.status, error.code
-        response_bytes = 0 if isinstance(error, ClientGone) else len(problem(error, call.request_id).body)
+        response_bytes = 0 if isinstance(error, ClientGone) else len(call.refusal(error, call.request_id).body)
         raise
     finally:
         latency_us = (time.perf_counter_ns() - call.started_ns) // 1000

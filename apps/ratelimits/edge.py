@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
-from apps.core.errors import DomainError, NotAuthenticated
+from apps.core.errors import NotAuthenticated
 from apps.ratelimits import headers, refusals
 from apps.ratelimits.engine import AsyncLimiter
 from apps.ratelimits.guards.known import INSTALLATION, Watched, in_force
@@ -82,7 +82,7 @@ def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None =
     """Let an authenticated call pass within its organization's limits, in one round trip.
 
     `estimate` says of a call how much of other quantities than requests it is expected to take; what the call's own
-    `quantities` say once it is answered is settled afterwards. A call that was refused or failed has used none of them.
+    `taken` says once it is answered is settled afterwards. A call that was refused or failed has used none of them.
     """
     calls = Calls(limiter)
 
@@ -97,18 +97,15 @@ def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None =
         if not decision.is_allowed:
             raise refusals.refused(decision, matched.policies)
         told = headers.fields(decision, matched.policies)
+        call.told.extend((name.encode(), value.encode()) for name, value in told)
         actual = _nothing_used(matched)
         calls.begin(decision)
         try:
             answer = await proceed(call)
             actual = _used(call, matched)
-        except DomainError as error:
-            error.headers = {**error.headers, **dict(told)}  # type: ignore[misc]
-            raise
+            return answer
         finally:
             calls.settle(decision, actual)
-        answer.headers.extend((name.encode(), value.encode()) for name, value in told)
-        return answer
 
     return stage
 
@@ -147,5 +144,5 @@ def _nothing_used(matched: Matched) -> dict[int, int]:
 
 def _used(call: Call, matched: Matched) -> dict[int, int]:
     """What an answered call says that it used; where it says nothing, the estimate stays."""
-    found: dict[str, Any] = call.quantities
+    found: dict[str, Any] = call.taken
     return {index: found[name] for index, name in _estimated(matched).items() if name in found}

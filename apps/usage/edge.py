@@ -43,7 +43,7 @@ def _usage_event(call: Call, meter: str) -> dict[str, Any]:
         "organization_id": call.organization_id,
         "meter": meter,
         "quantity": call.quantities[meter],
-        "cost_micro_usd": None,
+        "cost_micro_usd": call.costs.get(meter),
         "at": datetime.fromtimestamp(call.ended_at, UTC),
         "dimensions": {**known, **call.dimensions},
     }

@@ -56,12 +56,14 @@ INSTALLED_APPS = [
     "apps.notifications",
     "apps.usage",
     "apps.ratelimits",
+    "apps.costs",
     "apps.logs",
     "apps.jobs",
     "apps.datasets",
     "apps.registry",
     "apps.training",
     "apps.deployments",
+    "apps.gateway",
     "apps.console",
 ]
 
