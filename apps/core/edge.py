@@ -27,55 +27,6 @@ class Snapshot:
     sections: dict[str, dict[str, Any]]
 
 
-@dataclass(slots=True)
-class Call:
-    """One request on its way through the stages, and what they have learned about it.
-
-    `events` are streams and what makes their events. That happens later, so that nobody waits for it: `ended_at`, in
-    seconds of the epoch, is known by then and the body is gone. `event_ids` are by meter what was reserved before.
-
-    `quantities` and `costs` (micro-USD) are by meter what the ledger is told, `taken` what limits by tokens and cost
-    count. `told` are headers that stages add to whatever answer there will be. `context` belongs to the app that
-    serves the route. What serves a call may send its answer itself, with `reply`, before it returns.
-    """
-
-    method: str
-    path: str
-    query: bytes
-    headers: dict[bytes, bytes]
-    client: str
-    request_id: str
-    read: Callable[[], Awaitable[bytes]]
-    reply: Reply = field(default_factory=lambda: Unsendable())
-    refusal: Refusal = field(default_factory=lambda: problem)  # how the caller is told of one
-    body: bytes = b""
-    started_ns: int = field(default_factory=time.perf_counter_ns)
-    ended_at: float = 0.0
-    route: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
-    organization_id: str | None = None
-    token_id: str | None = None
-    user_id: str | None = None
-    permissions: frozenset[str] = frozenset()
-    snapshot: Snapshot | None = None
-    model: str = ""
-    dimensions: dict[str, str] = field(default_factory=dict)
-    quantities: dict[str, int] = field(default_factory=dict)
-    costs: dict[str, int] = field(default_factory=dict)
-    taken: dict[str, int] = field(default_factory=dict)
-    event_ids: dict[str, UUID] = field(default_factory=dict)
-    told: list[tuple[bytes, bytes]] = field(default_factory=list)
-    context: Any = None
-    events: list[tuple[str, Callable[[], dict[str, Any]]]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Answer:
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
 class Reply(Protocol):
     """The way back to the caller, for an answer that is sent piece by piece."""
 
@@ -104,6 +55,55 @@ class Unsendable:
 
     async def until_gone(self) -> None:
         raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through the stages, and what they have learned about it.
+
+    `events` are streams and what makes their events. That happens later, so that nobody waits for it: `ended_at`, in
+    seconds of the epoch, is known by then and the body is gone. `event_ids` are by meter what was reserved before.
+
+    `quantities` and `costs` (micro-USD) are by meter what the ledger is told, `taken` what limits by tokens and cost
+    count. `told` are headers that stages add to whatever answer there will be. `context` belongs to the app that
+    serves the route. What serves a call may send its answer itself, with `reply`, before it returns.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    client: str
+    request_id: str
+    read: Callable[[], Awaitable[bytes]]
+    reply: Reply = field(default_factory=Unsendable)
+    refusal: Refusal = field(default_factory=lambda: problem)  # how the caller is told of one
+    body: bytes = b""
+    started_ns: int = field(default_factory=time.perf_counter_ns)
+    ended_at: float = 0.0
+    route: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    organization_id: str | None = None
+    token_id: str | None = None
+    user_id: str | None = None
+    permissions: frozenset[str] = frozenset()
+    snapshot: Snapshot | None = None
+    model: str = ""
+    dimensions: dict[str, str] = field(default_factory=dict)
+    quantities: dict[str, int] = field(default_factory=dict)
+    costs: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
+    event_ids: dict[str, UUID] = field(default_factory=dict)
+    told: list[tuple[bytes, bytes]] = field(default_factory=list)
+    context: Any = None
+    events: list[tuple[str, Callable[[], dict[str, Any]]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
 @dataclass(slots=True)
