@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from apps.core.edge import Answer, Call, Proceed, Snapshot, Stage
 from apps.core.errors import NotAuthenticated
+from apps.organizations import edge as tokens
 from apps.ratelimits import headers, refusals
 from apps.ratelimits.engine import AsyncLimiter
 from apps.ratelimits.guards.known import INSTALLATION, Watched, in_force
@@ -64,7 +65,7 @@ def guard_tokens(limiter: AsyncLimiter, recorder: Recorder, snapshots: Snapshots
         try:
             return await proceed(call)
         except NotAuthenticated:
-            if b"authorization" in call.headers:
+            if tokens.claims_somebody(call):
                 await count(call)
             raise
 

@@ -34,15 +34,15 @@ def test_a_token_with_anything_around_it_is_no_token() -> None:
 
 
 def test_what_is_no_token_is_not_remembered_at_any_length() -> None:
-    before = edge._parsed.cache_info().currsize
+    before = edge._token.cache_info().currsize
     for number in range(10):
-        assert edge._bearer(b"Bearer %d" % number + b"x" * 100_000) is None
-    assert edge._parsed.cache_info().currsize == before
+        assert edge._parsed(b"%d" % number + b"x" * 100_000) is None
+    assert edge._token.cache_info().currsize == before
 
 
 def test_the_longest_token_is_read() -> None:
     token = tokens.Token(str(uuid.uuid4()), str(uuid.uuid4()), "s" * 128)
-    assert edge._bearer(f"Bearer {token}".encode()) == token
+    assert edge._parsed(str(token).encode()) == token
 
 
 def test_a_digest_matches_its_own_secret_only() -> None:

@@ -24,6 +24,7 @@ from apps.organizations.services.organizations import (
     suspend_organization,
     update_organization,
 )
+from apps.organizations.services.passes import issue_pass
 from apps.organizations.services.projects import create_project, delete_project, update_project
 from apps.organizations.services.tokens import (
     admit_token,
@@ -47,6 +48,7 @@ __all__ = [
     "edit_token",
     "end_acting",
     "invite_member",
+    "issue_pass",
     "leave_from_outside",
     "leave_organization",
     "publish_tokens_of",
