@@ -27,11 +27,13 @@ from apps.ratelimits.seen import Recorder
 from apps.usage.edge import WithinQuota
 from config.environment import ROOT
 from config.logging import IS_JSON
-from workers.asgi import Application
+from workers.asgi import Application, Receive, Scope, Send
 from workers.edge import pipeline
+from workers.edge.shedding import Shedding, shed
 from workers.edge.snapshots import SnapshotReader
 
 PROBES = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"})
+SHEDDABLE = ("/v1/", "/v2/models/")
 LOG_INTERVAL_S = 0.5
 
 
@@ -43,7 +45,17 @@ class Edge(Application):
         (b"x-content-type-options", b"nosniff"),
     ]
 
+    def __init__(self) -> None:
+        self._shedding = Shedding()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._shedding.refuses() and scope["path"].startswith(SHEDDABLE):
+            await shed(send)
+        else:
+            await super().__call__(scope, receive, send)
+
     async def start(self) -> Proceed:
+        self._shedding.start()
         self._meter = RequestMeter("edge")
         self._lines = BatchedLines(sys.stderr, is_json=IS_JSON)
         self._logging = asyncio.create_task(self._write_lines(), name="access-log")
@@ -88,6 +100,7 @@ class Edge(Application):
 
     async def stop(self) -> None:
         """Send what is queued and let go of everything."""
+        self._shedding.close()
         self._logging.cancel()
         with suppress(asyncio.CancelledError):
             await self._logging
