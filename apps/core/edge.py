@@ -148,11 +148,11 @@ def _before(proceed: Proceed, stage: Stage) -> Proceed:
 class Router:
     """Chooses what serves a call by its method and path; itself the last step of a pipeline.
 
-    A template such as `/v2/models/{name}/infer` names its parameters; the first that fits wins. Refusals below a prefix
-    are told as its callers read them.
+    A template such as `/v2/models/{name}/infer` names its parameters; `{name*}` may hold slashes. The first that fits
+    wins. Refusals below a prefix are told as its callers read them.
     """
 
-    _parameter: ClassVar[re.Pattern[str]] = re.compile(r"\{(\w+)\}")
+    _parameter: ClassVar[re.Pattern[str]] = re.compile(r"\{(\w+)(\*?)\}")
 
     def __init__(self) -> None:
         self._routes: list[tuple[re.Pattern[str], str, dict[str, Proceed]]] = []
@@ -163,7 +163,7 @@ class Router:
         self._refusals.insert(0, (prefix, refusal))
 
     def add(self, method: str, template: str, serve: Proceed) -> None:
-        pattern = re.compile(self._parameter.sub(r"(?P<\1>[^/]+)", template) + "/?")
+        pattern = re.compile(self._parameter.sub(_group, template) + "/?")
         self._routes.append((pattern, template, {method: serve}))
 
     async def __call__(self, call: Call) -> Answer:
@@ -189,6 +189,11 @@ def _unrouted(call: Call, allowed: set[str]) -> DomainError:
     error = MethodNotAllowed(path=call.path, allowed=", ".join(sorted(allowed)))
     error.headers = {"Allow": ", ".join(sorted(allowed))}  # type: ignore[misc]
     return error
+
+
+def _group(found: re.Match[str]) -> str:
+    name, is_deep = found.groups()
+    return f"(?P<{name}>{'.+?' if is_deep else '[^/]+'})"
 
 
 async def receive(call: Call, proceed: Proceed) -> Answer:

@@ -36,3 +36,9 @@ class MetadataUnreadable(DomainError):
         "The header `x-metadata` has to be a JSON object of at most {most} texts of at most {longest} characters, such"
         ' as {{"feature": "search", "prompt": "v3"}}.'
     )
+
+
+class AnswerNotKept(DomainError):
+    code = "response_not_found"
+    status = 404
+    detail = "`{name}` cannot be fetched again: answers pass through the gateway and are not kept by it."

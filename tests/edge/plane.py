@@ -130,6 +130,7 @@ class Tenant:
     deployments: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
+    gateway: dict[str, Any] = field(default_factory=dict)
 
     def token(self, *scopes: str, expires_at: float | None = None, networks: Sequence[str] = ()) -> tokens.Token:
         token = tokens.generate(uuid.UUID(self.id), uuid.uuid4())
@@ -165,7 +166,7 @@ class Tenant:
     def publish(self, version: int | None = None) -> None:
         self.version = version or self.version + 1
         sections = {"tokens": self.tokens, "deployments": self.deployments, "limits": self.limits}
-        sections["usage"] = self.usage
+        sections |= {"usage": self.usage, "gateway": self.gateway}
         snapshot = {"version": self.version, "organization_id": self.id, "sections": sections}
         with self.valkey.client.pipeline(transaction=True) as pipe:
             pipe.set(f"snapshot:{self.id}", json.dumps(snapshot))
