@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from apps.core import outbound, storage
+from apps.core import storage
 from apps.core.errors import NotFound
+from apps.core.outbound import client as outbound
 from apps.datasets import errors, services
 from apps.datasets.models import DatasetVersion
 from apps.datasets.profiling import profile

@@ -17,10 +17,11 @@ from django.db.models import Max, ProtectedError
 from django.db.models.functions import Now
 
 from apps.audit import services as audit
-from apps.core import live, outbound, storage
+from apps.core import live, storage
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
 from apps.core.ids import uuid7
+from apps.core.outbound import client as outbound
 from apps.datasets import csv_lines, errors
 from apps.datasets.enums import VersionStatus
 from apps.datasets.models import Column, Dataset, DatasetVersion

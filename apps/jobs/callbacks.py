@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from apps.core import outbound
 from apps.core.actors import SYSTEM, Actor
+from apps.core.outbound import client as outbound
 from apps.jobs.enums import END_EVENTS, Status
 from apps.jobs.models import Job
 from apps.notifications.models import Delivery

@@ -97,7 +97,7 @@ def test_only_the_kernel_admin_and_commands_leave_the_tenant() -> None:
 
 FORBIDDEN_CLIENTS = {"requests", "httpx", "urllib.request", "http.client", "urllib3", "aiohttp"}
 OWN_ENDPOINTS_ONLY = {
-    "apps/core/outbound.py",  # the one door out
+    "apps/core/outbound/client.py",  # the one door out
     "apps/core/own_endpoints.py",  # our own addresses, which the operator sets
     "apps/console/sample/client.py",  # our own public API
     "apps/deployments/probing.py",  # our own replicas

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core import outbound
+from apps.core.outbound import client as outbound
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Kind: plain\r\n\r\nhello"
 QUICK = outbound.Limits(connect_s=2, read_s=0.3, total_s=0.8, max_bytes=1000)

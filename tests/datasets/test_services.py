@@ -12,9 +12,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from apps.audit.models import AuditEntry
-from apps.core import outbound, storage
+from apps.core import storage
 from apps.core.errors import StorageUnavailable
 from apps.core.ids import uuid7
+from apps.core.outbound import client as outbound
 from apps.datasets import errors, ingestion, services
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.jobs import services as jobs

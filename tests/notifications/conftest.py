@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from apps.core import outbound
 from apps.core.actors import Actor
+from apps.core.outbound import client as outbound
 from apps.notifications.models import WebhookEndpoint
 from apps.notifications.services import webhooks as services
 from apps.notifications.webhooks import clock, sending

@@ -12,8 +12,9 @@ import pytest
 from django.db import connections
 
 from apps.console.sample.client import wait_until
-from apps.core import outbound, tenancy
+from apps.core import tenancy
 from apps.core.actors import SYSTEM
+from apps.core.outbound import client as outbound
 from apps.notifications.models import Delivery, DeliveryAttempt
 from apps.notifications.services import webhooks as services
 from apps.notifications.webhooks import dispatch, sending

@@ -9,10 +9,11 @@ from typing import Any, TypedDict, Unpack
 from django.db import transaction
 
 from apps.audit import services as audit
-from apps.core import live, outbound
+from apps.core import live
 from apps.core.actors import SYSTEM, Actor
 from apps.core.changes import apply_changes
 from apps.core.ids import uuid7
+from apps.core.outbound import client as outbound
 from apps.core.tenancy import current_tenant_id
 from apps.notifications import catalogue
 from apps.notifications.models import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookMessage

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.core import live, outbound, tenancy
+from apps.core import live, tenancy
 from apps.core.errors import DomainError
+from apps.core.outbound import client as outbound
 from apps.notifications.models import Delivery, DeliveryAttempt
 from apps.notifications.services import webhooks as services
 from apps.notifications.webhooks import clock, schedule, secrets, signing
