@@ -59,22 +59,20 @@ class Parser:
         while end := END.search(waiting, start, most):
             raw = waiting[start : end.end()]
             start = end.end()
-            if (one := self._read(raw)) is not None:
-                found.append(one)
+            found.append(self._read(raw))
         self._waiting = waiting[start:]
         if len(self._waiting) > MOST_EVENT_BYTES:
             raise Malformed("an event does not end")
         return found
 
-    def _read(self, raw: bytes) -> Event | None:
+    def _read(self, raw: bytes) -> Event:
         text = raw
         if self._is_first:
             self._is_first = False
             text = raw.removeprefix(BOM)
         # The one form that nearly every upstream sends.
-        if text.startswith(b"data: ") and text.endswith(b"\n\n") and text.find(b"\n") == len(text) - 2:
-            if b"\r" not in text:
-                return Event(raw, "", text[6:-2])
+        if text.startswith(b"data: ") and text.find(b"\n") == len(text) - 2 and b"\r" not in text:
+            return Event(raw, "", text[6:-2])
         return _fields(raw, text)
 
 

@@ -1,7 +1,7 @@
 """Tokens by class, as each provider means them. Imports no Django.
 
-OpenAI and Gemini count cached tokens among the prompt's, Anthropic does not; OpenAI counts reasoning among the output's,
-Gemini beside them. Here the classes are apart: nothing is in two of them but reasoning, which is part of the output.
+OpenAI and Gemini count cached tokens among the prompt's, Anthropic does not; OpenAI counts reasoning among the
+output's, Gemini beside them. Here nothing is in two classes but reasoning, which is part of the output.
 Sources: https://platform.openai.com/docs/api-reference, https://docs.anthropic.com/en/docs/build-with-claude/
 prompt-caching, https://ai.google.dev/api/generate-content#UsageMetadata.
 """
