@@ -1,0 +1,93 @@
+"""From what a caller speaks to what an upstream speaks, and back. Imports no Django."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from apps.core.errors import DomainError
+from apps.gateway.dialects.readings import Reading
+from apps.gateway.dialects.sse import Event
+from apps.gateway.enums import Face
+
+
+class Untranslatable(DomainError):
+    code = "not_translatable"
+    status = 422
+    detail = "`{name}` cannot be said to `{model}`: {reason}. Leave it out, or use a model that knows it."
+
+
+class NoFace(DomainError):
+    code = "endpoint_not_supported"
+    status = 422
+    detail = "This model does not answer calls of this kind. Its provider speaks {dialect}."
+
+
+class StreamTranslation(Protocol):
+    def feed(self, event: Event, reading: Reading) -> list[bytes]:
+        """What the caller is sent for an upstream's event that `reading` has read."""
+
+    def end(self) -> list[bytes]:
+        """What the caller is sent once the upstream has ended."""
+
+
+class Translation(Protocol):
+    """`is_identity`: a whole answer goes back as it came."""
+
+    is_identity: bool
+
+    def request(self, body: Mapping[str, Any], model: str) -> dict[str, Any]: ...
+
+    def answer(self, body: Mapping[str, Any]) -> Any: ...
+
+    def stream(self, body: Mapping[str, Any]) -> StreamTranslation: ...
+
+
+class Same:
+    """Both speak alike: only the model's name changes, and streams are asked to tell their tokens."""
+
+    is_identity = True
+
+    def __init__(self, face: Face) -> None:
+        self._tells_usage_if_asked = face in {Face.CHAT, Face.COMPLETIONS}
+
+    def request(self, body: Mapping[str, Any], model: str) -> dict[str, Any]:
+        told = {**body, "model": model}
+        if self._tells_usage_if_asked and body.get("stream") is True:
+            told["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+        return told
+
+    def answer(self, body: Mapping[str, Any]) -> Any:
+        return body
+
+    def stream(self, body: Mapping[str, Any]) -> StreamTranslation:
+        was_asked = bool((body.get("stream_options") or {}).get("include_usage"))
+        return Passing(leaves_usage_out=self._tells_usage_if_asked and not was_asked)
+
+
+class Passing:
+    """Events byte for byte, but for the one of tokens that only we asked for."""
+
+    def __init__(self, *, leaves_usage_out: bool) -> None:
+        self._leaves_usage_out = leaves_usage_out
+
+    def feed(self, event: Event, reading: Reading) -> list[bytes]:
+        if self._leaves_usage_out and getattr(reading, "is_only_usage", False):
+            return []
+        return [event.raw]
+
+    def end(self) -> list[bytes]:
+        return []
+
+
+TRANSLATIONS: dict[tuple[Face, Face], Translation] = {
+    (face, face): Same(face) for face in (Face.CHAT, Face.COMPLETIONS, Face.EMBEDDINGS)
+}
+
+
+def translation(face: Face, dialect: Face) -> Translation:
+    """Raises NoFace."""
+    try:
+        return TRANSLATIONS[face, dialect]
+    except KeyError:
+        raise NoFace(dialect=dialect) from None
