@@ -14,6 +14,7 @@ from apps.gateway.dialects.tokens import Tokens
 from apps.gateway.enums import Face
 
 MOST_KEPT_BYTES = 4 * 1024 * 1024
+SPOKEN = ("content", "reasoning_content", "text")
 
 
 class Reading(Protocol):
