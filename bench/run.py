@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from bench import claims, export, jobs, ratelimits, report, serving, trail, usage, usage_page, webhooks
+from bench import claims, export, gateway, jobs, ratelimits, report, serving, trail, usage, usage_page, webhooks
 
 BENCHMARKS = {
     "claims": claims.run,
     "export": export.run,
+    "gateway": gateway.run,
     "jobs": jobs.run,
     "ratelimits": ratelimits.run,
     "serving": serving.run,

@@ -50,7 +50,7 @@ def run() -> list[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-serving-")))
         targets, body = _targets(stack, folder)
-        load = stack.enter_context(_process([sys.executable, "-m", "bench.load"], dict(os.environ), pipes=True))
+        load = stack.enter_context(process([sys.executable, "-m", "bench.load"], dict(os.environ), pipes=True))
         rounds = [_round(load, targets, body, number) for number in range(ROUNDS + 1)]
     return [_row(rounds[1:], figure) for figure in FIGURES]  # the first round warms up
 
@@ -59,11 +59,11 @@ def _targets(stack: ExitStack, folder: Path) -> tuple[dict[str, Target], str]:
     model, signature, body = write_model(folder)
     environment = _environment(stack, folder)
     common = ["--model", str(model)]
-    bare = _server(stack, folder, "bench.bare", common, environment)
+    bare, _ = server(stack, folder, "bench.bare", common, environment)
     identity = ["--signature", str(signature), "--name", NAME, "--version", "1", "--replica-id", REPLICA_ID]
-    replica = _server(stack, folder, "workers.replica", [*common, *identity], environment)
+    replica, _ = server(stack, folder, "workers.replica", [*common, *identity], environment)
     token = _publish(environment, json.loads(signature.read_text()), replica)
-    edge = _server(stack, folder, "workers.edge", [], environment)
+    edge, _ = server(stack, folder, "workers.edge", [], environment)
     targets = {
         "bare": Target(bare),
         "replica": Target(replica),
@@ -82,9 +82,9 @@ def start_valkey(stack: ExitStack, folder: Path) -> str:
     """A private Valkey; its URL."""
     valkey = Valkey(folder / "valkey", ports.choose(set()), secrets.token_hex(16))
     valkey.prepare()
-    stack.enter_context(_process(valkey.program().command, dict(os.environ)))
+    stack.enter_context(process(valkey.program().command, dict(os.environ)))
     client = redis.Redis.from_url(valkey.url)
-    _wait(lambda: _answers(client))
+    wait(lambda: _answers(client))
     return valkey.url
 
 
@@ -100,25 +100,32 @@ def _publish(environment: Mapping[str, str], signature: dict[str, Any], port: in
         "signature": signature,
         "replicas": [{"id": REPLICA_ID, "address": f"127.0.0.1:{port}"}],
     }
-    sections = {"tokens": {token.token_id: entry}, "deployments": {NAME: deployment}}
+    publish(environment, organization_id, {"tokens": {token.token_id: entry}, "deployments": {NAME: deployment}})
+    return token
+
+
+def publish(environment: Mapping[str, str], organization_id: uuid.UUID, sections: Mapping[str, Any]) -> None:
+    """Put an organization's snapshot where an edge finds it when it starts."""
     snapshot = {"version": 1, "organization_id": str(organization_id), "sections": sections}
     client = redis.Redis.from_url(environment["REDIS_URL"])
     client.set(f"snapshot:{organization_id}", json.dumps(snapshot))
     client.sadd("snapshots", str(organization_id))
-    return token
 
 
-def _server(stack: ExitStack, folder: Path, module: str, arguments: list[str], environment: dict[str, str]) -> int:
-    """Start a server of ours; its port."""
+def server(
+    stack: ExitStack, folder: Path, module: str, arguments: list[str], environment: dict[str, str]
+) -> tuple[int, int]:
+    """Start a server of ours; its port and process id."""
     ready = folder / f"{module}.json"
     command = [sys.executable, "-m", module, *arguments, "--port", "0", "--ready-file", str(ready)]
-    stack.enter_context(_process(command, environment))
-    _wait(ready.exists)
-    return int(json.loads(ready.read_text())["port"])
+    stack.enter_context(process(command, environment))
+    wait(ready.exists)
+    told = json.loads(ready.read_text())
+    return int(told["port"]), int(told["pid"])
 
 
 @contextmanager
-def _process(
+def process(
     command: Sequence[str], environment: dict[str, str], *, pipes: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
     channel = subprocess.PIPE if pipes else subprocess.DEVNULL
@@ -139,7 +146,7 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def _wait(is_true: Any, seconds: float = 20.0) -> None:
+def wait(is_true: Any, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() > deadline:
@@ -160,12 +167,17 @@ def _round(load: Any, targets: Mapping[str, Target], body: str, number: int) -> 
     return figures
 
 
-def _ask(load: Any, target: Target, body: str, clients: int) -> dict[str, float]:
+def _ask(load: Any, target: Target, body: str, clients: int) -> dict[str, Any]:
     job = {"port": target.port, "path": PATH, "headers": dict(target.headers), "body": body}
-    load.stdin.write(json.dumps({**job, "clients": clients, "seconds": SECONDS}) + "\n")
+    return call_load(load, {**job, "clients": clients, "seconds": SECONDS})
+
+
+def call_load(load: Any, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the load generator do a job."""
+    load.stdin.write(json.dumps(job) + "\n")
     load.stdin.flush()
-    answer: dict[str, float] = json.loads(load.stdout.readline())
-    return answer
+    figures: dict[str, Any] = json.loads(load.stdout.readline())
+    return figures
 
 
 @dataclass(frozen=True)
