@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
-NONCE_BYTES = 12
+from apps.core import seals
+from apps.core.seals import Unsealable
 
-
-class Unsealable(Exception):
-    """Sealed under another key or for another place, or changed since."""
+__all__ = ["Unsealable", "key_for", "seal", "unseal"]
 
 
 def seal(content: bytes, place: str) -> bytes:
-    """`content`, which nobody can read or move to another `place` without SECRET_KEY (AES-256-GCM)."""
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + _cipher().encrypt(nonce, content, place.encode())
+    """`content`, which nobody can read or move to another `place` without SECRET_KEY."""
+    return seals.seal(content, place, settings.SECRET_KEY)
 
 
 def unseal(sealed: bytes, place: str) -> bytes:
     """What `seal` was given. Raises `Unsealable`."""
-    try:
-        return _cipher().decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
-    except InvalidTag:
-        raise Unsealable from None
+    return seals.unseal(sealed, place, settings.SECRET_KEY)
 
 
 def key_for(purpose: str) -> bytes:
     """32 bytes derived from SECRET_KEY, so that what serves one purpose opens nothing of another."""
-    return hmac.digest(settings.SECRET_KEY.encode(), f"modelyard {purpose}".encode(), "sha256")
-
-
-def _cipher() -> AESGCM:
-    return AESGCM(key_for("sealing"))
+    return seals.key_for(purpose, settings.SECRET_KEY)

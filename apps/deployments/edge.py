@@ -110,6 +110,11 @@ class Fleet:
         call.quantities[METER] = reply.row_count
         return Answer(200, [(b"content-type", b"application/json")], reply.body)
 
+    async def serve(self, call: Call, name: str) -> Answer:
+        """The same for a call whose path does not name the deployment."""
+        call.parameters = {"name": name}
+        return await self.infer(call)
+
     async def metadata(self, call: Call) -> Answer:
         endpoint = self.endpoint(call)
         return json_answer(model_metadata(endpoint.name, endpoint.version, endpoint.signature))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import from_json
 
 from apps.core.edge import Answer, Call, Proceed, Stage, json_answer
+from apps.costs import pricing
 from apps.gateway import refusals
-from apps.gateway.configuration import Gateway, Route, gateway_of
+from apps.gateway.configuration import Route, gateway_of
+from apps.gateway.counting import count_request
+from apps.gateway.dialects.faces import described, listed
 from apps.gateway.enums import Face
 from apps.gateway.exchange import Exchange
 
@@ -42,6 +46,7 @@ async def read(call: Call, proceed: Proceed) -> Answer:
     exchange.route = route = _route(call, exchange, body)
     exchange.is_stream = body.get("stream") is True
     exchange.output_most = _output_most(exchange.face, body)
+    exchange.input_estimate = count_request(body, len(call.body))
     if (told := call.headers.get(METADATA)) is not None:
         exchange.tags = {**_metadata(told), **exchange.tags}  # what a key is tagged with, its holder cannot change
     for tag, dimension in DIMENSIONS.items():
@@ -52,10 +57,46 @@ async def read(call: Call, proceed: Proceed) -> Answer:
     return await proceed(call)
 
 
-def usable(gateway: Gateway, exchange: Exchange) -> list[Route]:
+def usable(exchange: Exchange) -> list[Route]:
     """The routes that the caller's key may use, by name."""
     allowed = exchange.key.routes if exchange.key else None
-    return [route for name, route in sorted(gateway.routes.items()) if allowed is None or name in allowed]
+    routes = sorted(exchange.gateway.routes.items())
+    return [route for name, route in routes if allowed is None or name in allowed]
+
+
+def expected(call: Call) -> dict[str, int]:
+    """What limits by tokens and cost hold for a call until it is known."""
+    exchange: Exchange = call.context
+    return {"tokens": exchange.input_estimate + exchange.output_most, "cost": _expected_cost(exchange)}
+
+
+def _expected_cost(exchange: Exchange) -> int:
+    """The most that the route's first targets would take for what is expected; an unpriced one takes nothing."""
+    counted = {"input_tokens": exchange.input_estimate, "output_tokens": exchange.output_most}
+    targets = exchange.route.targets if exchange.route else ()
+    now = time.time()
+    costs = [pricing.cost(target.prices, counted, now) for target in targets if target.tier == targets[0].tier]
+    return max((sum(cost.values()) for cost in costs if cost), default=0)
+
+
+async def price(call: Call, proceed: Proceed) -> Answer:
+    """Say of an answered call what the ledger and the limits are to count: its tokens by class, and their cost."""
+    answer = await proceed(call)
+    exchange: Exchange = call.context
+    tokens, target = exchange.tokens, exchange.target
+    if tokens is None or target is None:
+        return answer
+    counted = tokens.by_meter()
+    costs = pricing.cost(target.prices, counted, time.time())
+    whole = None if costs is None else sum(costs.values())
+    if exchange.cache:
+        exchange.cost, exchange.saved = 0, whole
+        return answer
+    exchange.cost = whole
+    call.quantities.update(counted)
+    call.costs.update(costs or {})
+    call.taken.update(tokens=sum(counted.values()), cost=whole or 0)
+    return answer
 
 
 def _route(call: Call, exchange: Exchange, body: Mapping[str, Any]) -> Route:
@@ -105,9 +146,18 @@ def _is_tag(item: tuple[str, Any]) -> bool:
 
 async def unstored(call: Call) -> Answer:
     """Answers are not kept by the gateway, so that none can be fetched again."""
-    raise refusals.ModelUnknown(name=call.parameters["name"])
+    raise refusals.AnswerNotKept(name=call.parameters["name"][:LONGEST_TAG])
 
 
-def models_answer(call: Call) -> Answer:
+async def models(call: Call) -> Answer:
+    """The models that the caller's key may use."""
     exchange: Exchange = call.context
-    return json_answer({"data": [route.name for route in usable(exchange.gateway, exchange)]})
+    return json_answer(listed(call.headers, [route.name for route in usable(exchange)]))
+
+
+async def model(call: Call) -> Answer:
+    exchange: Exchange = call.context
+    name = call.parameters["name"]
+    if name not in {route.name for route in usable(exchange)}:
+        raise refusals.ModelUnknown(name=name[:LONGEST_TAG])
+    return json_answer(described(call.headers, name))

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from apps.core import tenancy
 from apps.deployments.models import Deployment
 from apps.gateway.enums import BudgetPeriod, CacheMode, ErrorClass, Face, Kind, Strategy
+from apps.logs.models import Answered
 from apps.organizations.models import ApiToken
 
 PUBLIC_NAME = RegexValidator(
@@ -162,7 +163,7 @@ class VirtualKey(tenancy.TenantModel):
         return str(self.token)
 
 
-class ModelCall(tenancy.TenantModel):
+class ModelCall(Answered, tenancy.TenantModel):
     """One call, refused ones included. Written by the sink; what it names by id may be gone."""
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -214,6 +215,14 @@ class ModelCall(tenancy.TenantModel):
 
     def __str__(self) -> str:
         return f"{self.route} {self.status}"
+
+    @property
+    def first_token_ms(self) -> float | None:
+        return None if self.first_token_us is None else self.first_token_us / 1000
+
+    @property
+    def is_served_from_cache(self) -> bool:
+        return self.cache in CACHE_HITS
 
 
 class ModelCallBody(tenancy.TenantModel):

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,8 +19,14 @@ from redis.backoff import NoBackoff
 from apps.core.access_log import BatchedLines
 from apps.core.edge import Call, Proceed
 from apps.core.metrics import METHODS, OTHER_METHOD, QUEUED_EVENTS, UNMATCHED, RequestMeter
+from apps.core.outbound import addresses
+from apps.core.outbound.wire import Wire
+from apps.core.seals import unseal
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
+from apps.gateway.counting import estimated
+from apps.gateway.dispatch import Dispatcher
+from apps.gateway.sending import Keys
 from apps.ratelimits.edge import PLANE
 from apps.ratelimits.engine import AsyncLimiter
 from apps.ratelimits.peers import Peers
@@ -77,7 +84,12 @@ class Edge(Application):
             Peers(PLANE, self._limiter.local, state / "peers"),
         )
         self._recorder.start()
-        return pipeline.build(self._snapshots, self._fleet, self._writer, self._quota, self._limiter, self._recorder)
+        self._wire = Wire(addresses.networks(os.environ.get("OUTBOUND_ALLOWED_NETWORKS", "").split(",")))
+        keys = Keys(partial(unseal, secret=os.environ.get("SECRET_KEY", "")))
+        dispatcher = Dispatcher(self._wire, keys, self._fleet.serve, estimated, os.environ.get("LLM_URL", ""))
+        return pipeline.build(
+            self._snapshots, self._fleet, self._writer, self._quota, self._limiter, self._recorder, dispatcher
+        )
 
     def admit(self, call: Call) -> None:
         self._meter.in_flight.inc()
@@ -108,6 +120,7 @@ class Edge(Application):
         await self._snapshots.close()
         await self._quota.close()
         await self._writer.close()
+        self._wire.close()
         self._fleet.close()
         await asyncio.to_thread(self._recorder.close)
         await self._limiter.aclose()

@@ -8,6 +8,11 @@ from apps.core import metrics
 from apps.core.edge import Answer, Call, Proceed, Router, Stage, compose, json_answer, receive
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
+from apps.gateway import edge as gateway
+from apps.gateway.dialects.faces import refused_anthropic, refused_openai
+from apps.gateway.dispatch import Dispatcher
+from apps.gateway.enums import Face
+from apps.gateway.recording import record as record_model
 from apps.logs.edge import record
 from apps.organizations import edge as tokens
 from apps.ratelimits import edge as limits
@@ -18,6 +23,13 @@ from workers.edge.snapshots import SnapshotReader
 
 VERSION = "1"
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+FACES = {
+    "/v1/chat/completions": Face.CHAT,
+    "/v1/completions": Face.COMPLETIONS,
+    "/v1/embeddings": Face.EMBEDDINGS,
+    "/v1/responses": Face.RESPONSES,
+    "/v1/messages": Face.MESSAGES,
+}
 
 
 def build(
@@ -27,25 +39,50 @@ def build(
     quota: WithinQuota,
     limiter: AsyncLimiter,
     recorder: Recorder,
+    dispatcher: Dispatcher,
 ) -> Router:
     """The router over all of the data plane's paths."""
     router = Router()
-    entrance = [
+    known: Sequence[Stage] = [
         admit(writer),
         limits.guard_tokens(limiter, recorder, snapshots),
         tokens.authenticate(snapshots),
-        record,
-        tokens.while_active,
-        tokens.within_networks,
-        tokens.note_use(),
     ]
+    allowed: Sequence[Stage] = [tokens.while_active, tokens.within_networks, tokens.note_use()]
     limit = limits.limit(limiter, recorder)
-    predict: Sequence[Stage] = [*entrance, tokens.permit("predictions.create"), limit, receive, quota, meter]
-    inspect: Sequence[Stage] = [*entrance, tokens.permit("predictions.create", "deployments.read"), limit]
+    _add_predictions(router, fleet, known, [record, *allowed], limit, [quota, meter])
+    limit_models = limits.limit(limiter, recorder, gateway.expected)
+    call = tokens.permit("gateway.call")
+    asked: Sequence[Stage] = [call, receive, gateway.read, limit_models, meter, gateway.price]
+    for path, face in FACES.items():
+        router.add("POST", path, compose([*known, gateway.begin(face), record_model, *allowed, *asked], dispatcher))
+    listed = [*known, gateway.begin(Face.CHAT), *allowed, call]
+    router.add("GET", "/v1/models", compose(listed, gateway.models))
+    router.add("GET", "/v1/models/{name*}", compose(listed, gateway.model))
+    router.add("GET", "/v1/responses/{name}", compose(listed, gateway.unstored))
+    router.refuse("/v1/", refused_openai)
+    router.refuse("/v1/messages", refused_anthropic)
+    _add_probes(router, snapshots)
+    return router
+
+
+def _add_predictions(
+    router: Router,
+    fleet: Fleet,
+    known: Sequence[Stage],
+    allowed: Sequence[Stage],
+    limit: Stage,
+    metered: Sequence[Stage],
+) -> None:
+    predict = [*known, *allowed, tokens.permit("predictions.create"), limit, receive, *metered]
+    inspect = [*known, *allowed, tokens.permit("predictions.create", "deployments.read"), limit]
     for path in MODEL_PATHS:
         router.add("POST", f"{path}/infer", compose(predict, fleet.infer))
         router.add("GET", f"{path}/ready", compose(inspect, fleet.ready))
         router.add("GET", path, compose(inspect, fleet.metadata))
+
+
+def _add_probes(router: Router, snapshots: SnapshotReader) -> None:
     ready = readiness(snapshots)
     for method in ("GET", "HEAD"):
         router.add(method, "/v2", server_metadata)
@@ -54,7 +91,6 @@ def build(
         router.add(method, "/v2/health/ready", ready)
         router.add(method, "/readyz", ready)
     router.add("GET", "/metrics", scrape)
-    return router
 
 
 def admit(writer: Writer) -> Stage:
