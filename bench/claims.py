@@ -6,21 +6,13 @@ is at its plan's limit, and the third is suspended, so that both are looked at a
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.report import Row
-from bench.trail import as_admin
+from bench.services import as_admin, measured, organization
 
 CLAIMS = 300
 FEW, MANY = 100, 100_000
@@ -40,16 +32,10 @@ FROM generate_series(1, %(rows)s) AS n
 
 
 def run() -> list[Row]:
-    """All of it, in a process of its own that finds the services in its environment."""
-    with tempfile.TemporaryDirectory(prefix="bench-claims-") as folder:
-        found = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", "workers.supervisor", "run", "--", sys.executable, "-m", "bench.claims"]
-        subprocess.run([*command, str(found)], check=True)
-        return [Row(**row) for row in json.loads(found.read_text())]
+    return measured("bench.claims")
 
 
 def measure() -> list[Row]:
-    subprocess.run([sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0"], check=True)
     organizations = _organizations()
     in_vain = _claim_ms()
     _fill(organizations, FEW)
@@ -65,15 +51,11 @@ def measure() -> list[Row]:
 
 
 def _organizations() -> list[Any]:
-    from apps.accounts.models import User
     from apps.core import tenancy
     from apps.core.actors import SYSTEM
     from apps.organizations import services
 
-    made = []
-    for number in range(ORGANIZATIONS):
-        owner = User.objects.create_user(email=f"owner@team{number}.test")
-        made.append(services.create_organization(f"Team {number}", owner, slug=f"team{number}"))
+    made = [organization(f"team{number}")[0] for number in range(ORGANIZATIONS)]
     with tenancy.scope(made[1].pk):
         services.set_plan(made[1], plan="starter", by=SYSTEM)
     with tenancy.scope(made[2].pk):
@@ -103,16 +85,3 @@ def _claim_ms() -> float:
             times.append((time.perf_counter() - begin) * 1000)
             transaction.set_rollback(True)
     return median(times)
-
-
-def main() -> None:
-    import django
-
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.testing"
-    django.setup()
-    logging.disable(logging.WARNING)
-    Path(sys.argv[1]).write_text(json.dumps([asdict(row) for row in measure()]))
-
-
-if __name__ == "__main__":
-    main()

@@ -5,18 +5,14 @@ Runs on a throw-away PostgreSQL. The peer is the export of an organization with 
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 from bench.report import Row
+from bench.services import as_admin, measured, organization
 
 SMALL, LARGE = 10_000, 100_000
 FILL = """
@@ -31,16 +27,10 @@ FROM generate_series(1, %(rows)s) AS n
 
 
 def run() -> list[Row]:
-    """All of it, in a process of its own that finds the services in its environment."""
-    with tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
-        found = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", "workers.supervisor", "run", "--", sys.executable, "-m", "bench.export"]
-        subprocess.run([*command, str(found)], check=True)
-        return [Row(**row) for row in json.loads(found.read_text())]
+    return measured("bench.export")
 
 
 def measure() -> list[Row]:
-    subprocess.run([sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0"], check=True)
     small, large = _organization("small", SMALL), _organization("large", LARGE)
     idle_mb = _status_mb("VmRSS")
     small_mb, _, small_rows = _exported(small, idle_mb)
@@ -52,18 +42,10 @@ def measure() -> list[Row]:
 
 
 def _organization(slug: str, rows: int) -> Any:
-    import psycopg
-
-    from apps.accounts.models import User
-    from apps.organizations import services
-
-    organization = services.create_organization(slug, User.objects.create_user(email=f"owner@{slug}.test"), slug=slug)
-    address = os.environ["DATABASE_ADMIN_URL"].rpartition("/")[0]
-    name = os.environ["DATABASE_OWNER_URL"].rpartition("/")[2]
-    with psycopg.connect(f"{address}/{name}", autocommit=True) as connection:
-        connection.execute(FILL, {"organization": organization.pk, "rows": rows})
-        connection.execute("ANALYZE logs_callrecord")
-    return organization
+    made, _ = organization(slug)
+    as_admin(FILL, {"organization": made.pk, "rows": rows})
+    as_admin("ANALYZE logs_callrecord")
+    return made
 
 
 def _exported(organization: Any, idle_mb: float) -> tuple[float, float, int]:
@@ -86,15 +68,3 @@ def _untold(share: float, step: str) -> None:
 def _status_mb(name: str) -> float:
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines[name].split()[0]) / 1024
-
-
-def main() -> None:
-    import django
-
-    django.setup()
-    Path(sys.argv[1]).write_text(json.dumps([asdict(row) for row in measure()]))
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.testing")
-    main()

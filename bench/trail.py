@@ -6,22 +6,16 @@ with 100 entries, asked in turn; a ratio is the median of the rounds' ratios.
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.report import Row
+from bench.services import as_admin, measured, organization
 
 ROUNDS = 15
 SMALL, LARGE, HUGE = 100, 100_000, 1_000_000
@@ -47,16 +41,10 @@ FROM (SELECT n, now() - (%(rows)s - n) * make_interval(days => %(days)s) / %(row
 
 
 def run() -> list[Row]:
-    """All of it, in a process of its own that finds the services in its environment."""
-    with tempfile.TemporaryDirectory(prefix="bench-trail-") as folder:
-        found = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", "workers.supervisor", "run", "--", sys.executable, "-m", "bench.trail"]
-        subprocess.run([*command, str(found)], check=True)
-        return [Row(**row) for row in json.loads(found.read_text())]
+    return measured("bench.trail")
 
 
 def measure() -> list[Row]:
-    subprocess.run([sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0"], check=True)
     organizations = {name: _organization(name, rows) for name, rows in (("small", SMALL), ("large", LARGE))}
     huge = _organization("huge", HUGE)
     as_admin("VACUUM ANALYZE")
@@ -68,24 +56,11 @@ def _organization(slug: str, rows: int) -> tuple[Any, Any]:
     """An organization with so many entries spread over 400 days, and its owner's browser."""
     from django.test import Client
 
-    from apps.accounts.models import User
-    from apps.organizations import services
-
-    owner = User.objects.create_user(email=f"owner@{slug}.test")
-    organization = services.create_organization(slug.capitalize(), owner, slug=slug)
-    as_admin(FILL, {"organization": organization.pk, "rows": rows, "days": DAYS})
+    made, owner = organization(slug)
+    as_admin(FILL, {"organization": made.pk, "rows": rows, "days": DAYS})
     browser = Client()
     browser.force_login(owner)
-    return organization, browser
-
-
-def as_admin(statement: str, parameters: Any = None) -> None:
-    import psycopg
-
-    address = os.environ["DATABASE_ADMIN_URL"].rpartition("/")[0]
-    name = os.environ["DATABASE_OWNER_URL"].rpartition("/")[2]
-    with psycopg.connect(f"{address}/{name}", autocommit=True) as connection:
-        connection.execute(statement, parameters)
+    return made, browser
 
 
 def _queries() -> dict[str, str]:
@@ -193,16 +168,3 @@ def _expiry_rows(huge: tuple[Any, Any]) -> Iterator[Row]:
     yield Row(f"{what}, median", median(batches), "ms", "", 0, 0, "", None)
     yield Row(f"{what}, longest", max(batches), "ms", "", 0, 0, "", None)
     yield Row(f"expiring {removed:,} entries, all of it", sum(batches) / 1000, "s", "", 0, 0, "", None)
-
-
-def main() -> None:
-    import django
-
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.testing"
-    django.setup()
-    logging.disable(logging.INFO)
-    Path(sys.argv[1]).write_text(json.dumps([asdict(row) for row in measure()]))
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from statistics import median
 from typing import Any
 
 from bench.report import Row
+from bench.services import measured, organization
 
 ROUNDS = 4
 EVENTS = 400_000
@@ -35,20 +34,14 @@ COLUMNS = "id, organization_id, meter, quantity, cost_micro_usd, occurred_at, di
 
 
 def run() -> list[Row]:
-    """All of it, in a process of its own that finds the services in its environment."""
-    with tempfile.TemporaryDirectory(prefix="bench-usage-") as folder:
-        found = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", "workers.supervisor", "run", "--", sys.executable, "-m", "bench.usage"]
-        subprocess.run([*command, str(found)], check=True)
-        return [Row(**row) for row in json.loads(found.read_text())]
+    return measured("bench.usage")
 
 
 def measure() -> list[Row]:
     import redis
 
-    subprocess.run([sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0"], check=True)
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
-    organizations = {count: [_organization(f"of{count}-{n}") for n in range(count)] for count in (1, 50)}
+    organizations = {count: [organization(f"of{count}-{n}")[0].pk for n in range(count)] for count in (1, 50)}
     with _sink():
         return [_row(client, f"events of {len(some)} organizations", some) for some in organizations.values()]
 
@@ -135,23 +128,3 @@ def _sink() -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
-
-
-def _organization(slug: str) -> Any:
-    from apps.accounts.models import User
-    from apps.organizations import services
-
-    owner = User.objects.create_user(email=f"owner@{slug}.test")
-    return services.create_organization(slug, owner, slug=slug).pk
-
-
-def main() -> None:
-    import django
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.testing")
-    django.setup()
-    Path(sys.argv[1]).write_text(json.dumps([asdict(row) for row in measure()]))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,22 +8,15 @@ with 100 events, asked in turn; a ratio is the median of the rounds' ratios.
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.report import Row
-from bench.trail import as_admin, page_ms, peak_memory
+from bench.services import as_admin, measured, organization
+from bench.trail import page_ms, peak_memory
 
 ROUNDS = 15
 SMALL, LARGE = 100, 100_000
@@ -39,16 +32,10 @@ FROM (SELECT n, now() - (%(rows)s - n) * make_interval(days => %(days)s) / %(row
 
 
 def run() -> list[Row]:
-    """All of it, in a process of its own that finds the services in its environment."""
-    with tempfile.TemporaryDirectory(prefix="bench-usage-page-") as folder:
-        found = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", "workers.supervisor", "run", "--", sys.executable, "-m", "bench.usage_page"]
-        subprocess.run([*command, str(found)], check=True)
-        return [Row(**row) for row in json.loads(found.read_text())]
+    return measured("bench.usage_page")
 
 
 def measure() -> list[Row]:
-    subprocess.run([sys.executable, "manage.py", "migrate", "--database", "owner", "--verbosity", "0"], check=True)
     browsers = {name: _organization(name, SMALL if name == "small" else LARGE) for name in TAGS}
     as_admin("VACUUM ANALYZE")
     pages = [row for name, query in _queries().items() for row in _page_rows(name, browsers, query)]
@@ -59,12 +46,8 @@ def _organization(slug: str, rows: int) -> Any:
     """The browser of the owner of an organization with so many events spread over four weeks."""
     from django.test import Client
 
-    from apps.accounts.models import User
-    from apps.organizations import services
-
-    owner = User.objects.create_user(email=f"owner@{slug}.test")
-    organization = services.create_organization(slug.capitalize(), owner, slug=slug)
-    as_admin(FILL, {"organization": organization.pk, "rows": rows, "days": DAYS, "tags": TAGS[slug]})
+    made, owner = organization(slug)
+    as_admin(FILL, {"organization": made.pk, "rows": rows, "days": DAYS, "tags": TAGS[slug]})
     browser = Client()
     browser.force_login(owner)
     return browser
@@ -115,16 +98,3 @@ def _exported(browser: Any, slug: str) -> tuple[float, float]:
         seconds = time.perf_counter() - begin
     assert size > 100
     return grown_mb(), seconds
-
-
-def main() -> None:
-    import django
-
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.testing"
-    django.setup()
-    logging.disable(logging.INFO)
-    Path(sys.argv[1]).write_text(json.dumps([asdict(row) for row in measure()]))
-
-
-if __name__ == "__main__":
-    main()
