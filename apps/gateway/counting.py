@@ -93,6 +93,6 @@ def _name(model: str) -> str:
 
 
 @cache
-def _vocabulary(name: str) -> splintr.Tokenizer:
+def _vocabulary(name: str) -> Any:
     """Tens of megabytes each, so that one is loaded when it is first needed."""
     return splintr.Tokenizer.from_pretrained(name)

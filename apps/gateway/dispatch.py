@@ -171,8 +171,8 @@ class Dispatcher:
         now = asyncio.get_running_loop().time()
         if target not in tried:
             return budget.spend(now)
-        limited = failure.error_class == ErrorClass.RATE_LIMITED and target.upstream is not None
-        has_another_key = limited and len(target.upstream.keys) > 1 and self._keys.has_another(target.upstream, now)  # type: ignore[union-attr]
+        upstream = target.upstream if failure.error_class == ErrorClass.RATE_LIMITED else None
+        has_another_key = upstream is not None and self._keys.has_another(upstream, now)
         wait = 0.0 if has_another_key else retries.wait_s(tried.count(target) - 1, failure.retry_after_s)
         if now + wait >= deadline or not budget.spend(now):
             return False
@@ -193,7 +193,7 @@ class Dispatcher:
         first = self._attempt(call, exchange, target, deadline)
         if route.hedge_after_s is None or len(candidates) < 2:
             return await first
-        tasks = {asyncio.ensure_future(first)}
+        tasks: set[asyncio.Future[Any]] = {asyncio.ensure_future(first)}
         try:
             done, _ = await asyncio.wait(tasks, timeout=route.hedge_after_s)
             now = asyncio.get_running_loop().time()
