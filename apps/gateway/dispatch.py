@@ -160,8 +160,12 @@ class Dispatcher:
             fresh = [target for target in candidates if target in tried]
         if not fresh:
             return None
-        tier = min(target.tier for target in fresh)
-        of_tier = [target for target in fresh if target.tier == tier]
+        first = fresh[0].tier
+        available = [target for target in fresh if self.standing(target).is_available(now)]
+        # Whom nobody may call now is passed over as if it had just said that it has too much to do.
+        instead = [one for one in available if one.tier == first or _takes_on(one, ErrorClass.OVERLOADED)]
+        tier = instead[0].tier if instead else first
+        of_tier = [target for target in instead or fresh if target.tier == tier]
         return routing.choose(route.strategy, of_tier, self.standing, asking, _input_price, now)
 
     async def _may_retry(
@@ -380,9 +384,12 @@ def _takes(target: Target, tried: Sequence[Target], failure: Failure | None) -> 
     if failure is None:
         return True
     is_later = target.tier > max(one.tier for one in tried)
-    if is_later and target.on:
-        return failure.error_class in target.on
-    return failure.error_class in PASSING
+    return _takes_on(target, failure.error_class) if is_later else failure.error_class in PASSING
+
+
+def _takes_on(target: Target, error_class: ErrorClass) -> bool:
+    """Whether a target of a later tier is for what failed so."""
+    return error_class in (target.on or PASSING)
 
 
 def _input_price(target: Target) -> int | None:

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 FIRST_WAIT_S, MOST_WAIT_S = 0.1, 5.0
-BUDGET_SHARE, LEAST_RETRIES, WINDOW_S = 0.1, 3.0, 10.0
+BUDGET_SHARE, LEAST_RETRIES, WINDOW_S = 0.1, 30.0, 10.0
 
 
 def wait_s(retries: int, retry_after_s: float | None) -> float:
