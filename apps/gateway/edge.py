@@ -141,7 +141,8 @@ def _metadata(header: bytes) -> dict[str, str]:
 
 def _is_tag(item: tuple[str, Any]) -> bool:
     name, value = item
-    return isinstance(value, str) and 0 < len(name) <= LONGEST_TAG and len(value) <= LONGEST_TAG
+    is_short = isinstance(value, str) and 0 < len(name) <= LONGEST_TAG and len(value) <= LONGEST_TAG
+    return is_short and "\x00" not in name + value
 
 
 async def unstored(call: Call) -> Answer:

@@ -56,6 +56,30 @@ def call_event(organization_id: Any, **changes: Any) -> dict[str, Any]:
     }
 
 
+def model_event(organization_id: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "organization_id": str(organization_id),
+        "request_id": "req_1",
+        "at": datetime.now(UTC).isoformat(),
+        "face": "chat",
+        "route": "chat",
+        "status": 200,
+        "is_stream": True,
+        "latency_us": 1500,
+        "first_token_us": 700,
+        "input_tokens": 7,
+        "output_tokens": 3,
+        "is_estimated": False,
+        "cost_micro_usd": 12,
+        "attempts": [],
+        "tags": {},
+        "request_bytes": 10,
+        "response_bytes": 20,
+        **changes,
+    }
+
+
 def token_event(row: Any, **changes: Any) -> dict[str, Any]:
     return {
         "token": str(row.pk),
@@ -98,7 +122,7 @@ class Sinks:
 
     def wait_until_stored(self) -> None:
         """Until the streams are empty: each event is committed, or with the dead."""
-        streams = ("events:usage", "events:calls", "events:tokens")
+        streams = ("events:usage", "events:calls", "events:tokens", "events:models")
         wait_until(lambda: not any(self.valkey.client.xlen(stream) for stream in streams), "empty streams")
 
     def dead(self) -> list[dict[bytes, bytes]]:

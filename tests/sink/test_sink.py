@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from apps.core import dead_letters, entries
 from tests.edge.plane import wait_until
-from tests.sink.conftest import Sinks, call_event, usage_event
+from tests.sink.conftest import Sinks, call_event, model_event, usage_event
 from workers.sink import sink as sink_module
 from workers.sink.copying import Destination
 from workers.sink.sink import Sink
@@ -45,6 +45,18 @@ def test_events_become_rows_of_their_own_organization(sinks: Sinks, acme: Any, g
     (record,) = sinks.rows(acme.pk, "logs_callrecord")
     assert (record["status"], str(record["replica_id"])) == (200, call["replica"])
     assert record["path"] == "/v2/models/a\N{REPLACEMENT CHARACTER}b/infer"
+    assert sinks.dead() == []
+
+
+def test_a_models_call_becomes_one_row_with_its_attempts(sinks: Sinks, acme: Any) -> None:
+    call = model_event(acme.pk, attempts=[{"message": "a\t\\b\n"}], tags={"feature": "search"}, cost_micro_usd=None)
+    sinks.append("events:models", call, call)
+    sinks.start()
+    sinks.wait_until_stored()
+    (row,) = sinks.rows(acme.pk, "gateway_modelcall")
+    assert (str(row["id"]), row["route"], row["is_stream"], row["is_estimated"]) == (call["id"], "chat", True, False)
+    assert (row["input_tokens"], row["reasoning_tokens"], row["cost_micro_usd"]) == (7, None, None)
+    assert (row["attempts"], row["tags"]) == (call["attempts"], call["tags"])
     assert sinks.dead() == []
 
 

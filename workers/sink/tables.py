@@ -119,8 +119,20 @@ def _cut(value: str, max_chars: int) -> str:
 
 
 def _object(value: Mapping[str, Any]) -> str:
-    told = value if None not in value.values() else {name: one for name, one in value.items() if one is not None}
-    return to_json(told).decode().replace("\\", r"\\")  # JSON itself escapes tabs and line ends
+    return _json(value if None not in value.values() else {name: one for name, one in value.items() if one is not None})
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode().replace("\\", r"\\")  # JSON itself escapes tabs and line ends
+
+
+def _truth(value: bool) -> str:
+    return "t" if value else "f"
+
+
+def _count(name: str) -> Column:
+    """A column of a number that the event need not have."""
+    return Column(name, "bigint", name, _optional(BIGINT))
 
 
 def _text(name: str, max_chars: int, field: str = "") -> Column:
@@ -201,4 +213,45 @@ TOKENS = Table(
     ),
     KEEP_LAST_USE,
 )
-TABLES = (USAGE, CALLS, TOKENS)
+MODELS = Table(
+    "events:models",
+    "gateway_modelcall",
+    "model-calls",
+    (
+        Column("id", "uuid", "id", ID),
+        Column("organization_id", "uuid", "organization_id", ID),
+        Column("occurred_at", "timestamptz", "at", TIME),
+        _text("request_id", 64),
+        _text("face", 16),
+        _text("route", 200),
+        Column("route_id", "uuid", "route_id", _optional(ID)),
+        Column("upstream_id", "uuid", "upstream_id", _optional(ID)),
+        _text("upstream", 100),
+        _text("model", 200),
+        Column("status", "int", "status", core_schema.int_schema(ge=100, le=599)),
+        _text("error_code", 64),
+        _text("error_class", 32),
+        Column("is_stream", "boolean", "is_stream", core_schema.bool_schema(), _truth),
+        Column("latency_us", "bigint", "latency_us", BIGINT),
+        _count("first_token_us"),
+        _count("input_tokens"),
+        _count("cached_tokens"),
+        _count("cache_write_tokens"),
+        _count("output_tokens"),
+        _count("reasoning_tokens"),
+        Column("is_estimated", "boolean", "is_estimated", core_schema.bool_schema(), _truth),
+        _count("cost_micro_usd"),
+        _count("saved_micro_usd"),
+        _text("cache", 16),
+        Column("attempts", "jsonb", "attempts", core_schema.list_schema(core_schema.dict_schema()), _json),
+        Column("tags", "jsonb", "tags", core_schema.dict_schema(), _json),
+        Column("token_id", "uuid", "token", _optional(ID)),
+        Column("user_id", "uuid", "user", _optional(ID)),
+        _text("client", 64),
+        _text("experiment", 100),
+        _text("fault", 100),
+        Column("request_bytes", "bigint", "request_bytes", BIGINT),
+        Column("response_bytes", "bigint", "response_bytes", BIGINT),
+    ),
+)
+TABLES = (USAGE, CALLS, TOKENS, MODELS)

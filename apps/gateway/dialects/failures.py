@@ -99,7 +99,7 @@ def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
 
 def masked(text: str) -> str:
     """A provider's words without the keys in them."""
-    return SECRET.sub("…", text)[:LONGEST_MESSAGE]
+    return SECRET.sub("…", text)[:LONGEST_MESSAGE].replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _told(told: Any) -> tuple[str, str, str]:
