@@ -18,6 +18,7 @@ from typing import Any
 from tests.stand_ins import provider_answers as answers_of
 from tests.stand_ins.provider_answers import HELLO, Saying
 
+PIECE_BYTES = 65_536
 JSON, EVENTS = "application/json", "text/event-stream"
 
 
@@ -214,9 +215,8 @@ def huge(size: int) -> Behaviour:
 
     async def behave(visit: Visit) -> None:
         await visit.head(content_type=JSON, content_length=size)
-        piece = b" " * 65_536
-        for _ in range(size // len(piece)):
-            await visit.write(piece)
+        for sent in range(0, size, PIECE_BYTES):
+            await visit.write(b" " * min(PIECE_BYTES, size - sent))
 
     return behave
 
