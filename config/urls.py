@@ -44,6 +44,7 @@ organization_pages = [
     path("training/", include("apps.training.urls")),
     path("models/", include("apps.registry.urls")),
     path("deployments/", include("apps.deployments.urls")),
+    path("gateway/", include("apps.gateway.urls")),
     path("jobs/", include("apps.jobs.urls")),
     path("usage/", include("apps.usage.urls")),
     path("limits/", include("apps.ratelimits.urls")),

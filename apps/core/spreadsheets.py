@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Protocol, cast
 
 # A cell that begins with one of these is a formula to a spreadsheet (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -26,3 +28,13 @@ def safe_cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+
+
+def csv_file(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> BinaryIO:
+    """The rows as CSV on disk, from its beginning: memory does not grow with their number."""
+    file = cast(BinaryIO, TemporaryFile())  # noqa: SIM115 - the response that sends it closes it
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    write_csv(text, header, rows)
+    text.detach()
+    file.seek(0)
+    return file

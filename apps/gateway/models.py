@@ -217,12 +217,14 @@ class ModelCall(Answered, tenancy.TenantModel):
         return f"{self.route} {self.status}"
 
     @property
-    def first_token_ms(self) -> float | None:
-        return None if self.first_token_us is None else self.first_token_us / 1000
+    def prompt_tokens(self) -> int | None:
+        """All that was read, from the provider's cache or not."""
+        read = (self.input_tokens, self.cached_tokens, self.cache_write_tokens)
+        return None if self.input_tokens is None else sum(tokens or 0 for tokens in read)
 
     @property
-    def is_served_from_cache(self) -> bool:
-        return self.cache in CACHE_HITS
+    def first_token_ms(self) -> float | None:
+        return None if self.first_token_us is None else self.first_token_us / 1000
 
 
 class ModelCallBody(tenancy.TenantModel):

@@ -12,7 +12,33 @@ from apps.core import tenancy
 from apps.logs.querysets import CallRecordQuerySet
 
 
-class CallRecord(tenancy.TenantModel):
+class Answered:
+    """How a call through the data plane ended, in words."""
+
+    status: Any
+    latency_us: Any
+
+    @property
+    def latency_ms(self) -> float:
+        return self.latency_us / 1000
+
+    @property
+    def outcome(self) -> str:
+        """The call's status as a word that has a look."""
+        if self.status < 400:
+            return "succeeded"
+        return "refused" if self.status < 500 else "failed"
+
+    @property
+    def status_text(self) -> str:
+        """The status with its phrase: "404 Not Found"."""
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
+
+
+class CallRecord(Answered, tenancy.TenantModel):
     """One authenticated call. Tokens, deployments and replicas are named by id, because they end before their calls."""
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -51,22 +77,3 @@ class CallRecord(tenancy.TenantModel):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
-
-    @property
-    def latency_ms(self) -> float:
-        return self.latency_us / 1000
-
-    @property
-    def outcome(self) -> str:
-        """The call's status as a word that has a look."""
-        if self.status < 400:
-            return "succeeded"
-        return "refused" if self.status < 500 else "failed"
-
-    @property
-    def status_text(self) -> str:
-        """The status with its phrase: "404 Not Found"."""
-        try:
-            return f"{self.status} {HTTPStatus(self.status).phrase}"
-        except ValueError:
-            return str(self.status)

@@ -18,6 +18,7 @@ from apps.core import http
 from apps.core.actors import Actor
 from apps.datasets.models import Dataset
 from apps.deployments.models import Deployment
+from apps.gateway.models import Route, Upstream
 from apps.jobs.models import Job
 from apps.organizations.models import Membership, Project
 from apps.ratelimits.models import Policy
@@ -116,6 +117,8 @@ KINDS = (
         Deployment.objects.all,
         indexed="name",
     ),
+    Kind("route", "Routes", "waypoints", "gateway.read", "gateway:route-detail", Route.objects.all),
+    Kind("upstream", "Upstreams", "server", "gateway.read", "gateway:upstream-detail", Upstream.objects.all),
     Kind("job", "Jobs", "list-checks", "jobs.read", "jobs:job-detail", Job.objects.all, columns=("label",)),
     Kind("project", "Projects", "tag", "projects.read", "organizations:project-detail", Project.objects.all),
     Kind("policy", "Limits", "traffic-cone", "limits.read", "ratelimits:policy-detail", Policy.objects.all),

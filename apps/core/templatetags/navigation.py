@@ -50,6 +50,7 @@ GROUPS = (
             "g e",
             aliases="deployments endpoints",
         ),
+        Entry("Gateway", "waypoints", "gateway:route-list", "gateway.read", "g w", aliases="routes llm providers"),
     ),
     (
         Entry("Logs", "scroll-text", "logs:call-list", "calls.read", "g l", aliases="calls requests"),
