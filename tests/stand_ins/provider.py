@@ -171,6 +171,7 @@ def refusing_after(count: int) -> Behaviour:
         await visit.begin_events()
         for event in visit.events()[:count]:
             await visit.chunk(event)
+        await asyncio.sleep(0.2)  # what comes together may be told together
         told = answers_of.refusal(visit.protocol, 529, "Overloaded", "overloaded_error", "overloaded")
         name = b"event: error\n" if visit.protocol in {"messages", "responses"} else b""
         await visit.chunk(name + b"data: " + json.dumps(told).encode() + b"\n\n")
