@@ -11,10 +11,9 @@ from apps.gateway.dialects import failures, tokens
 from apps.gateway.dialects.failures import Failure
 from apps.gateway.dialects.sse import Event, Malformed
 from apps.gateway.dialects.tokens import Tokens
-from apps.gateway.enums import Face
+from apps.gateway.enums import ErrorClass, Face
 
 MOST_KEPT_BYTES = 4 * 1024 * 1024
-SPOKEN = ("content", "reasoning_content", "text")
 
 
 class Reading(Protocol):
@@ -123,8 +122,148 @@ def parsed(data: bytes) -> Mapping[str, Any]:
     return told
 
 
+class EventReading:
+    """Of dialects whose events are all read, as they are objects of many kinds."""
+
+    def __init__(self) -> None:
+        self.tokens: Tokens | None = None
+        self.failure: Failure | None = None
+        self.has_content = self.is_finished = False
+        self._said: list[str] = []
+        self._said_chars = 0
+
+    def whole(self, body: Mapping[str, Any]) -> None:
+        self.failure = failures.of_body(body)
+        if self.failure is None:
+            self._answer(body)
+            self.has_content = self.is_finished = self.failure is None
+
+    def feed(self, event: Event) -> None:
+        if not event.data or event.is_done:
+            return
+        told = parsed(event.data)
+        self.failure = failures.of_body(told)
+        if self.failure is None:
+            self._event(told)
+
+    def text(self) -> str:
+        return "".join(self._said)
+
+    def _say(self, text: Any) -> None:
+        if isinstance(text, str) and text and self._said_chars < MOST_KEPT_BYTES:
+            self._said.append(text)
+            self._said_chars += len(text)
+
+    def _answer(self, body: Mapping[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _event(self, told: Mapping[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class MessagesReading(EventReading):
+    """Of Anthropic's messages. The usage of a stream's end repeats or corrects that of its start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._usage: dict[str, Any] = {}
+
+    def _answer(self, body: Mapping[str, Any]) -> None:
+        self._count(body)
+        for block in objects(body.get("content")):
+            self._say_block(block)
+
+    def _event(self, told: Mapping[str, Any]) -> None:
+        match told.get("type"):
+            case "message_start":
+                self._count(mapping(told.get("message")))
+            case "content_block_start":
+                self.has_content = True
+            case "content_block_delta":
+                self.has_content = True
+                self._say_block(mapping(told.get("delta")))
+            case "message_delta":
+                self.has_content = True
+                self._count(told)
+            case "message_stop":
+                self.is_finished = True
+
+    def _count(self, told: Mapping[str, Any]) -> None:
+        usage = mapping(told.get("usage"))
+        self._usage.update((name, count) for name, count in usage.items() if count is not None)
+        self.tokens = tokens.of_anthropic(self._usage)
+
+    def _say_block(self, block: Mapping[str, Any]) -> None:
+        for name in ("text", "thinking", "partial_json"):
+            self._say(block.get(name))
+
+
+class GenerateReading(EventReading):
+    """Of Gemini's generateContent, whose stream is a row of whole answers."""
+
+    def _answer(self, body: Mapping[str, Any]) -> None:
+        self._event(body)
+
+    def _event(self, told: Mapping[str, Any]) -> None:
+        if found := tokens.of_gemini(told.get("usageMetadata")):
+            self.tokens = found
+        if reason := mapping(told.get("promptFeedback")).get("blockReason"):
+            self.failure = Failure(ErrorClass.CONTENT_FILTER, 200, f"The prompt was blocked: {reason}", str(reason))
+        for candidate in objects(told.get("candidates")):
+            self.is_finished = self.is_finished or bool(candidate.get("finishReason"))
+            self.has_content = self.has_content or self.is_finished
+            for part in objects(mapping(candidate.get("content")).get("parts")):
+                self.has_content = True
+                self._say(part.get("text"))
+
+
+class ResponsesReading(EventReading):
+    def _answer(self, body: Mapping[str, Any]) -> None:
+        self.tokens = tokens.of_openai(body.get("usage"))
+        for item in objects(body.get("output")):
+            self._say(item.get("arguments"))
+            for part in objects(item.get("content")):
+                self._say(part.get("text"))
+
+    def _event(self, told: Mapping[str, Any]) -> None:
+        kind = str(told.get("type"))
+        if kind.endswith(".delta"):
+            self.has_content = True
+            self._say(told.get("delta"))
+        if kind in {"response.completed", "response.incomplete"}:
+            self.has_content = self.is_finished = True
+            self.tokens = tokens.of_openai(mapping(told.get("response")).get("usage"))
+        if kind == "response.failed":
+            told = mapping(told.get("response"))
+            self.failure = failures.of_body({"error": told.get("error") or "the response failed"})
+
+
+class InferReading(EventReading):
+    """Of models that take no tokens."""
+
+    def _answer(self, body: Mapping[str, Any]) -> None:
+        self.tokens = Tokens()
+
+    def _event(self, told: Mapping[str, Any]) -> None:
+        self.has_content = True
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """What should be an object, or an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def objects(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of what should be a list of them."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
 READINGS: dict[Face, Callable[[], Reading]] = {
     Face.CHAT: OpenAiReading,
     Face.COMPLETIONS: OpenAiReading,
     Face.EMBEDDINGS: OpenAiReading,
+    Face.RESPONSES: ResponsesReading,
+    Face.MESSAGES: MessagesReading,
+    Face.GENERATE: GenerateReading,
+    Face.INFER: InferReading,
 }

@@ -81,7 +81,7 @@ class Passing:
 
 
 TRANSLATIONS: dict[tuple[Face, Face], Translation] = {
-    (face, face): Same(face) for face in (Face.CHAT, Face.COMPLETIONS, Face.EMBEDDINGS)
+    (face, face): Same(face) for face in Face if face != Face.GENERATE
 }
 
 
