@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MILLION = 1_000_000
+DAY_S = 86_400
 CLASSES = {
     "input_tokens": "input",
     "cached_tokens": "cached",
@@ -40,14 +41,23 @@ def cost(prices: Sequence[PriceList], quantities: Mapping[str, int], at: float) 
 
 
 def in_force(prices: Sequence[PriceList], at: float) -> PriceList | None:
-    """The newest of `prices`, which are in the order of their beginnings, that counts at that time."""
-    return next((one for one in reversed(prices) if one["from"] <= at), None)
+    """The last of `prices`, which are in the order of their beginnings, that counts at that time."""
+    return next((one for one in reversed(prices) if one["from"] <= at and _is_hour(one, at)), None)
+
+
+def _is_hour(one: PriceList, at: float) -> bool:
+    """Whether a list that counts at some hours (seconds of the day, UTC) counts now."""
+    if "hours" not in one:
+        return True
+    first, last = one["hours"]
+    now = at % DAY_S
+    return first <= now < last if first <= last else now >= first or now < last
 
 
 def _price(told: Any, whole_input: int) -> int | None:
     if not isinstance(told, list):
         return told if told is None else int(told)
-    return next((int(price) for above, price in reversed(told) if whole_input > above), int(told[0][1]))
+    return int(next((price for above, price in reversed(told) if whole_input > above), told[0][1]))
 
 
 def _rounded(exact: Mapping[str, int]) -> dict[str, int]:

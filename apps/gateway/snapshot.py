@@ -2,8 +2,81 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
+
+from django.db.models import Prefetch
+
+from apps.costs import catalog
+from apps.gateway.models import Route, Target, Upstream, UpstreamKey, VirtualKey
 
 
 def compile_section() -> dict[str, dict[str, Any]]:
-    return {"upstreams": {}, "routes": {}, "keys": {}}
+    """Upstreams with their keys, sealed; routes with the targets that may be called; and what keys may do."""
+    used = UpstreamKey.objects.filter(is_paused=False).order_by("pk")
+    upstreams = Upstream.objects.filter(is_paused=False).prefetch_related(Prefetch("keys", used)).order_by("pk")
+    open_upstreams = {upstream.pk: upstream for upstream in upstreams}
+    routes = _routes()
+    names = {route.pk: route.name for route in routes}
+    book = catalog.book()
+    return {
+        "upstreams": {str(pk): _upstream(upstream) for pk, upstream in open_upstreams.items()},
+        "routes": {route.name: _route(route, open_upstreams, book) for route in routes},
+        "keys": {str(key.token_id): _key(key, names) for key in VirtualKey.objects.order_by("pk")},
+    }
+
+
+def _routes() -> list[Route]:
+    targets = Target.objects.select_related("deployment").order_by("tier", "pk")
+    return list(Route.objects.filter(is_paused=False).prefetch_related(Prefetch("targets", targets)).order_by("name"))
+
+
+def _upstream(upstream: Upstream) -> dict[str, Any]:
+    health = {"path": upstream.health_path, "interval_s": upstream.health_interval_s}
+    return {
+        "name": upstream.name,
+        "kind": upstream.kind,
+        "base_url": upstream.base_url,
+        "api_version": upstream.api_version,
+        "headers": upstream.headers,
+        "keys": [{"id": str(key.pk), "sealed": b64encode(key.sealed).decode()} for key in upstream.keys.all()],
+        "most_at_once": upstream.most_at_once,
+        "health": health if upstream.health_path else None,
+    }
+
+
+def _route(route: Route, open_upstreams: dict[Any, Upstream], book: catalog.Book) -> dict[str, Any]:
+    targets = [one for one in route.targets.all() if one.deployment_id or one.upstream_id in open_upstreams]
+    return {
+        "id": str(route.pk),
+        "strategy": route.strategy,
+        "deadline_ms": route.deadline_ms,
+        "first_byte_ms": route.first_byte_ms,
+        "idle_ms": route.idle_ms,
+        "attempts": route.attempts,
+        "hedge_after_ms": route.hedge_after_ms,
+        "max_request_bytes": route.max_request_bytes,
+        "cache": {"mode": route.cache_mode, "ttl_s": route.cache_ttl_s, "threshold": route.cache_threshold},
+        "bodies_days": route.bodies_days,
+        "targets": [_target(target, open_upstreams, book) for target in targets],
+    }
+
+
+def _target(target: Target, open_upstreams: dict[Any, Upstream], book: catalog.Book) -> dict[str, Any]:
+    upstream = open_upstreams.get(target.upstream_id)
+    return {
+        "id": str(target.pk),
+        "upstream": str(upstream.pk) if upstream else None,
+        "deployment": target.deployment.name if target.deployment else None,
+        "model": target.model,
+        "weight": target.weight,
+        "tier": target.tier,
+        "on": target.on,
+        "when": target.when,
+        "prices": book.prices(upstream.kind, upstream.base_url, target.model) if upstream else catalog.FREE,
+    }
+
+
+def _key(key: VirtualKey, names: dict[Any, str]) -> dict[str, Any]:
+    routes = None if key.routes is None else [names[one] for one in key.routes if one in names]
+    return {"id": str(key.pk), "routes": routes, "budget": None, "tags": key.tags}
