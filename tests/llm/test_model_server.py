@@ -12,8 +12,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from openai import AsyncOpenAI
 
 from workers.llm.engine import MODEL
+from workers.llm.line import EMBEDDING_MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = "Tell me a very long story about a lighthouse."
@@ -61,7 +63,7 @@ async def events(client: aiohttp.ClientSession, body: dict[str, Any]) -> list[st
 async def test_it_lists_its_model(client: aiohttp.ClientSession) -> None:
     async with client.get("/v1/models") as answer:
         listed = await answer.json()
-    assert [model["id"] for model in listed["data"]] == [MODEL]
+    assert [model["id"] for model in listed["data"]] == [MODEL, EMBEDDING_MODEL]
 
 
 async def test_a_completion_counts_its_tokens_and_says_why_it_ended(client: aiohttp.ClientSession) -> None:
@@ -166,3 +168,28 @@ async def test_a_caller_that_leaves_frees_the_model(client: aiohttp.ClientSessio
             answer.close()
     status, _ = await post(client, chat(max_tokens=3))
     assert status == 200
+
+
+async def test_the_clients_own_request_for_embeddings_is_answered(server: str) -> None:
+    async with AsyncOpenAI(base_url=f"{server}/v1", api_key="none") as client:
+        answer = await client.embeddings.create(model=EMBEDDING_MODEL, input=["A red door", "An open window"])
+        plain = await client.embeddings.create(model=EMBEDDING_MODEL, input="A red door", encoding_format="float")
+    assert [one.index for one in answer.data] == [0, 1]
+    assert answer.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-5)
+    assert answer.usage.prompt_tokens == 10  # three words each, and what begins and ends a text
+
+
+async def test_a_prompt_is_completed_whole_and_streamed_alike(server: str) -> None:
+    asked: dict[str, Any] = {"model": MODEL, "prompt": "One, two, three,", "max_tokens": 6, "temperature": 0}
+    async with AsyncOpenAI(base_url=f"{server}/v1", api_key="none") as client:
+        whole = await client.completions.create(**asked)
+        chunks = [chunk async for chunk in await client.completions.create(**asked, stream=True)]
+    assert whole.usage is not None
+    assert (whole.choices[0].finish_reason, whole.usage.completion_tokens) == ("length", 6)
+    assert "".join(chunk.choices[0].text for chunk in chunks) == whole.choices[0].text
+    assert not any(chunk.usage for chunk in chunks)
+
+
+async def test_tools_are_refused_by_name(client: aiohttp.ClientSession) -> None:
+    status, answer = await post(client, chat(tools=[{"type": "function", "function": {"name": "look_up"}}]))
+    assert (status, answer["error"]["param"]) == (400, "tools")

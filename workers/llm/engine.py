@@ -45,8 +45,10 @@ class Engine:
                 return True
             return emit(chunk)
 
+        server = self._server
+        answer = server.handle_chat_completions if "messages" in request else server.handle_completions
         try:
-            self._server.handle_chat_completions(request, receive)
+            answer(request, receive)
         except (ValueError, RuntimeError) as error:
             raise ApiError(400, str(error)) from error
         if refusals:

@@ -1,19 +1,24 @@
-"""The line of requests in front of the one model."""
+"""The lines of requests in front of the models."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.llm.engine import Engine
 from workers.llm.protocol import Chunk
 
+if TYPE_CHECKING:
+    from workers.llm.embedder import Embedded, Embedder
+
+EMBEDDING_MODEL = "all-minilm-l6-v2"
 LONGEST_LINE = 8
+MOST_EMBEDDING = 64
 
 
 class LineFull(Exception):
@@ -64,6 +69,35 @@ class Line:
 
     def _leave(self, _: object) -> None:
         self._inside -= 1
+
+
+class EmbeddingLine:
+    """One batch at a time in a thread of its own. The model is loaded when it is first asked."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embeddings")
+        self._embedder: Embedder | None = None
+        self._inside = 0
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Raises LineFull."""
+        if self._inside >= MOST_EMBEDDING:
+            raise LineFull(1)
+        self._inside += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, texts)
+        finally:
+            self._inside -= 1
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _embed(self, texts: Sequence[str]) -> Embedded:
+        if self._embedder is None:
+            from workers.llm.embedder import Embedder, bundled_folder
+
+            self._embedder = Embedder(bundled_folder())
+        return self._embedder.embed(texts)
 
 
 class Turn:
