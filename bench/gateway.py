@@ -32,9 +32,10 @@ from bench.report import Row
 from bench.serving import call_load, process, publish, server, start_valkey, wait
 from workers.supervisor import ports
 
-ROUNDS = 4
-SECONDS = 3.0
+ROUNDS = 3
+SECONDS = 2.0
 CLIENTS = (1, 16, 64)
+MOST_ERRORS = 0.01
 OPEN_CLIENTS = 512
 MODEL = "quick"
 CHAT = "/v1/chat/completions"
@@ -236,9 +237,9 @@ def _round(load: Any, targets: Mapping[str, Target], number: int) -> dict[tuple[
 
 
 def _closed(load: Any, target: Target, clients: int, **asked: Any) -> Figures:
-    """Figures of a target whose clients ask again as soon as they are answered. All answers have to be good."""
+    """Figures of a target whose clients ask again as soon as they are answered. Nearly all answers have to be good."""
     figures = _measured(load, target, {"clients": clients, "seconds": SECONDS}, **asked)
-    assert not figures["errors"], figures["statuses"]
+    assert figures["errors"] <= MOST_ERRORS * sum(figures["statuses"].values()), figures["statuses"]
     return figures
 
 

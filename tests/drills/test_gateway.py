@@ -151,7 +151,7 @@ def test_p8_redis_is_stopped_while_models_are_called(models: Models, record_prop
                 ground.service("valkey").send_signal(signal.SIGCONT)
         assert set(caller.statuses) == {200}
         models.check(caller.statuses[200])
-    record_property(f"calls of models answered with Redis away for {AWAY_S:.0f} s, none lost", caller.statuses[200])
+    record_property(f"model calls answered with Redis away for {AWAY_S:.0f} s, none lost", caller.statuses[200])
 
 
 def test_p10_a_sink_is_killed_between_a_calls_write_and_its_acknowledgement(models: Models, tmp_path: Path) -> None:
