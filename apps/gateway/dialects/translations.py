@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from apps.core.errors import DomainError
-from apps.gateway.dialects.readings import Reading
+from apps.gateway.dialects.anthropic import MessagesDialect, MessagesFace
+from apps.gateway.dialects.chat import ChatDialect, ChatFace
+from apps.gateway.dialects.errors import NoFace
+from apps.gateway.dialects.readings import Reading, parsed
 from apps.gateway.dialects.sse import Event
 from apps.gateway.enums import Face
-
-
-class Untranslatable(DomainError):
-    code = "not_translatable"
-    status = 422
-    detail = "`{name}` cannot be said to `{model}`: {reason}. Leave it out, or use a model that knows it."
-
-
-class NoFace(DomainError):
-    code = "endpoint_not_supported"
-    status = 422
-    detail = "This model does not answer calls of this kind. Its provider speaks {dialect}."
 
 
 class StreamTranslation(Protocol):
@@ -80,9 +70,48 @@ class Passing:
         return []
 
 
+class ThroughChat:
+    """What a face says, made chat, made what the dialect says; and back."""
+
+    is_identity = False
+
+    def __init__(self, face: Any, dialect: Any) -> None:
+        self._face = face
+        self._dialect = dialect
+
+    def request(self, body: Mapping[str, Any], model: str) -> dict[str, Any]:
+        return self._dialect.request(self._face.request(body), model)
+
+    def answer(self, body: Mapping[str, Any]) -> Any:
+        return self._face.answer(self._dialect.answer(body))
+
+    def stream(self, body: Mapping[str, Any]) -> StreamTranslation:
+        return StreamThroughChat(self._face.stream(body), self._dialect.chunks())
+
+
+class StreamThroughChat:
+    def __init__(self, face: Any, dialect: Any) -> None:
+        self._face = face
+        self._dialect = dialect
+
+    def feed(self, event: Event, reading: Reading) -> list[bytes]:
+        if not event.data or event.is_done:
+            return []
+        return self._told(self._dialect.feed(parsed(event.data)))
+
+    def end(self) -> list[bytes]:
+        return self._told(self._dialect.end()) + self._face.end()
+
+    def _told(self, chunks: list[dict[str, Any]]) -> list[bytes]:
+        return [piece for chunk in chunks for piece in self._face.feed(chunk)]
+
+
+FACES = {Face.CHAT: ChatFace, Face.MESSAGES: MessagesFace}
+DIALECTS = {Face.CHAT: ChatDialect, Face.MESSAGES: MessagesDialect}
 TRANSLATIONS: dict[tuple[Face, Face], Translation] = {
-    (face, face): Same(face) for face in Face if face != Face.GENERATE
+    (face, dialect): ThroughChat(FACES[face](), DIALECTS[dialect]()) for face in FACES for dialect in DIALECTS
 }
+TRANSLATIONS |= {(face, face): Same(face) for face in Face if face != Face.GENERATE}
 
 
 def translation(face: Face, dialect: Face) -> Translation:
