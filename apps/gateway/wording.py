@@ -74,7 +74,7 @@ def conditions(when: Mapping[str, Any]) -> str:
     if "is_stream" in when:
         told.append("streamed" if when["is_stream"] else "not streamed")
     if "hours" in when:
-        told.append("from {}:00 to {}:00 {}".format(*when["hours"], when.get("time_zone", "UTC")))
+        told.append("from {} to {} {}".format(*when["hours"], when.get("time_zone", "UTC")))
     if "days" in when:
         told.append(" and ".join(DAYS[day] for day in when["days"]))
     return ", ".join(told)

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core import passes, tenancy
-from apps.gateway.models import ModelCall, ModelCallBody, Route, Target, Upstream, UpstreamKey
+from apps.gateway.models import ModelCall, ModelCallBody, Route, Target, Upstream, UpstreamKey, VirtualKey
 
 HOME = "/o/acme/gateway/"
 
@@ -219,3 +219,136 @@ def test_another_organization_s_calls_count_nowhere(as_outsider: Client, globex:
     page = text_of(as_outsider.get("/o/globex/gateway/"))
     assert "$0.0018" not in page
     assert as_outsider.get("/o/globex/gateway/playground/calls/req_one/").status_code == 204
+
+
+def given_target(upstream: Upstream, **given: Any) -> dict[str, Any]:
+    rows = {"targets-TOTAL_FORMS": "1", "targets-INITIAL_FORMS": "0", "targets-0-place": f"upstream:{upstream.pk}"}
+    return {**rows, "targets-0-model": "m-1", **given}
+
+
+def usual_route(client: Client) -> dict[str, Any]:
+    """What the form of a new route holds before anybody types."""
+    form = client.get(f"{HOME}routes/new/").context["form"]
+    return {field.name: field.value() for field in form if field.value() is not None}
+
+
+def test_an_upstream_is_created_from_a_preset_with_a_key_nobody_sees_again(as_owner: Client, in_acme: Any) -> None:
+    form = as_owner.get(f"{HOME}upstreams/new/", {"preset": "mistral"}).content.decode()
+    assert "https://api.mistral.ai/v1" in form
+    given = {"name": "Mistral", "kind": "compatible", "base_url": "https://api.mistral.ai/v1", "health_interval_s": 30}
+    answer = as_owner.post(f"{HOME}upstreams/new/", {**given, "secret": "sk-0123456789abcdef-wxyz"})
+    assert answer.status_code == 303
+    page = as_owner.get(answer["Location"]).content.decode()
+    assert "…wxyz" in page
+    assert "0123456789abcdef" not in page
+
+
+def test_a_wrong_address_stands_beside_its_field(as_owner: Client, in_acme: Any) -> None:
+    given = {"name": "Odd", "kind": "compatible", "base_url": "", "health_interval_s": 30, "secret": "sk-typed"}
+    answer = as_owner.post(f"{HOME}upstreams/new/", given)
+    assert answer.status_code == 422
+    assert "needs its address" in text_of(answer)
+    assert b"sk-typed" not in answer.content
+
+
+def test_moving_an_upstream_removes_its_keys_and_says_so(as_owner: Client, route: Route) -> None:
+    upstream = Upstream.objects.get()
+    path = f"{HOME}upstreams/{upstream.pk}/"
+    assert "Another server gets none of the keys" in text_of(as_owner.get(f"{path}edit/"))
+    moved = {"name": "Moved", "kind": "openai", "base_url": "https://api.example.org/v1", "health_interval_s": 30}
+    answer = as_owner.post(f"{path}edit/", moved)
+    assert "1 of its keys were removed" in as_owner.get(answer["Location"]).content.decode()
+    assert not UpstreamKey.objects.exists()
+
+
+def test_keys_are_added_paused_and_deleted(as_owner: Client, route: Route) -> None:
+    path = f"{HOME}upstreams/{Upstream.objects.get().pk}/keys/"
+    assert as_owner.post(path, {"name": "second", "secret": "sk-abcdefghijklmnop"}).status_code == 303
+    assert as_owner.post(path, {"name": "second", "secret": "sk-abcdefghijklmnop"}).status_code == 422
+    key = UpstreamKey.objects.get(name="second")
+    assert as_owner.post(f"{path}{key.pk}/pause/").status_code == 303
+    key.refresh_from_db()
+    assert key.is_paused
+    assert as_owner.post(f"{path}{key.pk}/delete/").status_code == 303
+    assert not UpstreamKey.objects.filter(name="second").exists()
+
+
+def test_a_first_route_takes_a_name_and_who_answers(as_owner: Client, in_acme: Any) -> None:
+    assert "Nobody answers yet" in text_of(as_owner.get(f"{HOME}routes/new/"))
+    upstream = Upstream.objects.create(name="Main", kind="openai", base_url="https://api.example.com/v1")
+    given = {**usual_route(as_owner), **given_target(upstream), "name": "team/chat"}
+    answer = as_owner.post(f"{HOME}routes/new/", given)
+    assert answer.status_code == 303
+    assert "goes to Main m-1." in text_of(as_owner.get(answer["Location"]))
+
+
+def test_another_row_keeps_what_was_typed(as_owner: Client, route: Route) -> None:
+    given = {**usual_route(as_owner), **given_target(Upstream.objects.get()), "name": "typed", "add": "1"}
+    answer = as_owner.post(f"{HOME}routes/new/", given)
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert ('value="typed"' in page, "targets-1-place" in page) == (True, True)
+    assert not Route.objects.filter(name="typed").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": "no spaces"}, {"name": "small"}, {"targets-0-model": ""}, {"targets-0-place": ""}]
+)
+def test_a_wrong_route_is_refused_with_what_was_typed(as_owner: Client, route: Route, wrong: Any) -> None:
+    given = {**usual_route(as_owner), **given_target(Upstream.objects.get()), "name": "fresh", **wrong}
+    answer = as_owner.post(f"{HOME}routes/new/", given)
+    assert answer.status_code == 422
+    assert Route.objects.count() == 1
+
+
+def test_editing_a_route_keeps_its_target_and_the_conditions_of_the_api(as_owner: Client, route: Route) -> None:
+    target = route.targets.get()
+    target.when = {"hours": ["08:00", "18:00"], "min_tokens": 5}
+    target.save()
+    path = f"{HOME}routes/{route.pk}/"
+    page = as_owner.get(f"{path}edit/")
+    typed = {field.name: field.value() for field in page.context["form"] if field.value() is not None}
+    rows = given_target(target.upstream, **{"targets-INITIAL_FORMS": "1", "targets-0-id": str(target.pk)})  # type: ignore[arg-type]
+    answer = as_owner.post(f"{path}edit/", {**typed, **rows, "targets-0-max_tokens": "90", "attempts": "5"})
+    assert answer.status_code == 303
+    changed = route.targets.get()
+    assert (changed.pk, changed.when) == (target.pk, {"hours": ["08:00", "18:00"], "max_tokens": 90})
+    route.refresh_from_db()
+    assert route.attempts == 5
+
+
+def test_a_route_is_paused_resumed_and_deleted_by_its_name(as_owner: Client, route: Route) -> None:
+    path = f"{HOME}routes/{route.pk}/"
+    assert as_owner.post(f"{path}pause/").status_code == 303
+    assert "are refused until it is resumed" in text_of(as_owner.get(path))
+    assert as_owner.post(f"{path}resume/").status_code == 303
+    assert as_owner.post(f"{path}delete/", {"confirmation": "other"}).status_code == 422
+    assert as_owner.post(f"{path}delete/", {"confirmation": "small"}).status_code == 303
+    assert as_owner.get(path).status_code == 404
+
+
+def test_a_key_s_secret_is_shown_once(as_owner: Client, route: Route) -> None:
+    given = {"name": "bot", "routes": [str(route.pk)], "budget": "2.5", "budget_period": "day", "days": "30"}
+    answer = as_owner.post(f"{HOME}keys/new/", {**given, "tags": "feature: support"})
+    assert answer.status_code == 200
+    secret = re.search(r"my_[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", answer.content.decode())
+    assert secret
+    key = VirtualKey.objects.get()
+    page = as_owner.get(f"{HOME}keys/{key.pk}/")
+    assert "$2.50" in text_of(page)
+    assert secret.group() not in page.content.decode()
+    assert (key.routes, key.tags) == ([route.pk], {"feature": "support"})
+    assert as_owner.post(f"{HOME}keys/{key.pk}/revoke/").status_code == 303
+
+
+@pytest.mark.parametrize("wrong", [{"budget": "-1"}, {"days": "9000"}, {"routes": [str(uuid4())]}, {"tags": "none"}])
+def test_a_wrong_key_is_refused(as_owner: Client, route: Route, wrong: Any) -> None:
+    given = {"name": "bot", "budget_period": "day", "days": "30", **wrong}
+    assert as_owner.post(f"{HOME}keys/new/", given).status_code == 422
+    assert not VirtualKey.objects.exists()
+
+
+def test_a_viewer_changes_nothing(as_viewer: Client, route: Route) -> None:
+    for path in ("routes/new/", "upstreams/new/", "keys/new/", f"routes/{route.pk}/edit/"):
+        assert as_viewer.get(f"{HOME}{path}").status_code == 403
+    assert as_viewer.post(f"{HOME}routes/{route.pk}/delete/", {"confirmation": "small"}).status_code == 403

@@ -41,8 +41,8 @@ def call_export(request: Request) -> HttpResponseBase:
 
 
 @http.page("model_calls.read", methods=["GET", "HEAD"])
-def call_detail(request: Request, call_id: UUID) -> HttpResponse:
-    call = get_object_or_404(ModelCall, pk=call_id)
+def call_detail(request: Request, model_call_id: UUID) -> HttpResponse:
+    call = get_object_or_404(ModelCall, pk=model_call_id)
     context = {
         "call": call,
         "attempts": attempts.timeline(call),
