@@ -1,5 +1,7 @@
 """The REST API, version 1."""
 
+from itertools import chain
+
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
@@ -8,6 +10,7 @@ from apps.audit.api.views import AuditApi
 from apps.console.data_rights.api import DataExportsApi, DeletionApi
 from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
+from apps.gateway.api.urls import routes as gateway
 from apps.jobs.api.urls import paths as job_paths
 from apps.jobs.api.urls import routes as jobs
 from apps.logs.api.urls import routes as calls
@@ -38,7 +41,8 @@ router.register("projects", ProjectApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
 router.register("organization/exports", DataExportsApi)
-for prefix, view in [*jobs, *datasets, *registry, *training, *deployments, *calls, *usage, *limits, *notifications]:
+of_apps = (jobs, datasets, registry, training, deployments, gateway, calls, usage, limits, notifications)
+for prefix, view in chain.from_iterable(of_apps):
     router.register(prefix, view)
 
 urlpatterns = [

@@ -35,6 +35,11 @@ ROW_OF_AREA = {
     "organization": "export_id",
     "ratelimits/policies": "policy_id",
     "ratelimits/entries": "limit_entry_id",
+    "gateway/upstreams": "upstream_id",
+    "gateway/upstream-keys": "secret_id",
+    "gateway/routes": "route_id",
+    "gateway/keys": "key_id",
+    "gateway/calls": "model_call_id",
 }
 
 

@@ -13,6 +13,7 @@ from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.masking import is_secret_name
 from apps.deployments.models import Deployment
+from apps.gateway import services as gateway
 from apps.jobs.models import Job
 from apps.notifications.services import webhooks
 from apps.organizations import services as organizations
@@ -46,6 +47,8 @@ SEVERAL = {
     ("post", "/api/v1/datasets/"): {"dataset.created", "dataset.version_added"},
     ("post", "/api/v1/organization/deletion/"): {"organization.deletion_requested", "deployment.stopped"},
     ("post", "/api/v1/organization/transfer/"): {"organization.transferred", "member.role_changed"},
+    ("post", "/api/v1/gateway/keys/"): {"token.created", "virtual_key.created"},
+    ("delete", "/api/v1/gateway/keys/{id}/"): {"token.revoked", "virtual_key.deleted"},
     ("post", "/api/v1/webhooks/"): {"webhook.created", "webhook.secret_shown"},
     ("post", "/api/v1/webhooks/{id}/rotate/"): {"webhook.rotated", "webhook.secret_shown"},
 }
@@ -53,6 +56,10 @@ SEVERAL = {
 
 def _with_unused_dataset(rows: Rows, by: Actor) -> Rows:
     return {**rows, "dataset_id": ready_version("unused", plants_csv(), by).dataset}
+
+
+def _with_unused_upstream(rows: Rows, by: Actor) -> Rows:
+    return {**rows, "upstream_id": gateway.create_upstream(name="unused", kind="openai", by=by)}
 
 
 def _with_waiting_job(rows: Rows, by: Actor) -> Rows:
@@ -92,6 +99,7 @@ def _with_disabled_endpoint(rows: Rows, by: Actor) -> Rows:
 
 # What has to be so before an operation has an effect.
 PREPARED: dict[tuple[str, str], Callable[[Rows, Actor], Rows]] = {
+    ("delete", "/api/v1/gateway/upstreams/{id}/"): _with_unused_upstream,
     ("delete", "/api/v1/datasets/{id}/"): _with_unused_dataset,
     ("post", "/api/v1/jobs/{id}/cancel/"): _with_waiting_job,
     ("post", "/api/v1/jobs/{id}/discard/"): _with_dead_job,

@@ -23,10 +23,10 @@ KINDS = {"openai": "openai", "anthropic": "anthropic", "google": "gemini"}
 
 def models() -> Iterator[Any]:
     for provider in data_snapshot.get_snapshot().providers:
-        if provider.id in KINDS:
-            yield from (
-                pytest.param(provider.id, model.id, id=f"{provider.id} {model.id}") for model in provider.models
-            )
+        for model in provider.models:
+            # What its owner has tuned has the family's name before its own.
+            if provider.id in KINDS and not model.id.startswith("ft:"):
+                yield pytest.param(provider.id, model.id, id=f"{provider.id} {model.id}")
 
 
 @pytest.mark.parametrize(("provider", "model"), models())

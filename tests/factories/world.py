@@ -13,7 +13,10 @@ from apps.audit.models import AuditEntry
 from apps.console.models import DataExport, StoppedDeployment
 from apps.core import tenancy
 from apps.core.actors import Actor
+from apps.costs.models import PriceOverride
 from apps.deployments.models import Deployment, Replica
+from apps.gateway import services as gateway
+from apps.gateway.models import ModelCall, ModelCallBody
 from apps.jobs.models import Job, JobDependency, JobLogLine, JobTag, OutsideWorker
 from apps.logs.models import CallRecord
 from apps.notifications.models import DeliveryAttempt, Notification
@@ -79,6 +82,15 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         Override.objects.create(meter="predictions", included=10**9, ends_at=soon, reason=mark, operator_label=mark)
         QuotaNotice.objects.create(meter="predictions", period="2026-01", percent=80)
         policy = limits.create_policy(name=f"{mark}-policy", limit=1_000_000, by=actor)
+        upstream = gateway.create_upstream(
+            name=f"{mark}-upstream", kind="openai", headers={"x-team": mark}, secret=f"sk-{mark}-key", by=actor
+        )
+        route = gateway.create_route(name=f"{mark}-route", targets=[{"upstream": upstream, "model": mark}], by=actor)
+        secret = upstream.keys.get()
+        key, _ = gateway.create_key(f"{mark}-key", tags={"team": mark}, by=actor)
+        model_call = _model_call(mark)
+        ModelCallBody.objects.create(id=model_call.pk, request=mark, response=mark, expires_at=soon)
+        PriceOverride.objects.create(provider="openai", model=mark, effective_from=soon.date(), input_price=1)
         listed = limits.create_entry("deny", "header", f"{mark}-customer", header="x-customer", by=actor)
     return {
         "dataset_id": dataset,
@@ -102,6 +114,11 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         "export_id": export,
         "policy_id": policy,
         "limit_entry_id": listed,
+        "upstream_id": upstream,
+        "secret_id": secret,
+        "route_id": route,
+        "key_id": key,
+        "model_call_id": model_call,
     }
 
 
@@ -120,4 +137,30 @@ def _call(mark: str) -> CallRecord:
         model=f"{mark}-endpoint",
         error_code="",
         client="127.0.0.1",
+    )
+
+
+def _model_call(mark: str) -> ModelCall:
+    return ModelCall.objects.create(
+        id=uuid4(),
+        request_id="req_2",
+        occurred_at=timezone.now(),
+        face="chat",
+        route=f"{mark}-route",
+        upstream=f"{mark}-upstream",
+        model=mark,
+        status=200,
+        error_code="",
+        error_class="",
+        is_stream=False,
+        latency_us=1,
+        is_estimated=False,
+        cache="",
+        attempts=[],
+        tags={"team": mark},
+        client="127.0.0.1",
+        experiment="",
+        fault="",
+        request_bytes=1,
+        response_bytes=1,
     )

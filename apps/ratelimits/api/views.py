@@ -2,80 +2,65 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC
+from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
-from apps.core.api.views import ApiView, ModelApi
+from apps.core.api.views import ApiView, WrittenApi
 from apps.ratelimits import errors, queries, services
 from apps.ratelimits.api import serializers
 from apps.ratelimits.models import Entry, Policy
 
 
-class PolicyApi(ModelApi):
-    """Policies: what limits the organization's calls, beside its plan. A change counts in both planes at once."""
+class PolicyApi(WrittenApi):
+    """Policies: what limits the organization's calls, beside its plan. A change counts in both planes at once.
+
+    Whoever was refused by a limit and would pass the changed one passes.
+    """
 
     permission_area = "limits"
     queryset = Policy.objects.all()
     serializer_class = serializers.PolicySerializer
+    new_serializer = serializers.NewPolicySerializer
+    changes_serializer = serializers.PolicyChangesSerializer
     filterset_fields = ["name", "quantity", "is_shadow"]
     edited_fields = services.COLUMNS
 
-    @extend_schema(request=serializers.NewPolicySerializer, responses={201: serializers.PolicySerializer})
-    def create(self, request: Request) -> Response:
-        form = serializers.NewPolicySerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        policy = services.create_policy(**form.validated_data, by=self.actor)
-        location = reverse("policy-detail", args=[policy.pk])
-        return Response(self.get_serializer(policy).data, status.HTTP_201_CREATED, headers={"Location": location})
+    def add(self, **columns: Any) -> Policy:
+        return services.create_policy(**columns, by=self.actor)
 
-    @extend_schema(request=serializers.PolicyChangesSerializer, responses=serializers.PolicySerializer)
-    def partial_update(self, request: Request, pk: str) -> Response:
-        """Change a limit. Whoever was refused by the old one and would pass the new one passes."""
-        form = serializers.PolicyChangesSerializer(data=request.data, partial=True)
-        form.is_valid(raise_exception=True)
-        policy = services.update_policy(self.get_object(), by=self.actor, **form.validated_data)
-        return Response(self.get_serializer(policy).data)
+    def change(self, row: Policy, **columns: Any) -> Policy:
+        return services.update_policy(row, **columns, by=self.actor)
 
-    @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.delete_policy(self.get_object(), by=self.actor)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def remove(self, row: Policy) -> None:
+        services.delete_policy(row, by=self.actor)
 
 
-class EntryApi(ModelApi):
-    """Lists: values that no policy of the organization limits (`allow`), or that may not call at all (`deny`)."""
+class EntryApi(WrittenApi):
+    """Lists: values that no policy of the organization limits (`allow`), or that may not call at all (`deny`).
+
+    A call is refused if one of its values is denied, even if another one is allowed.
+    """
 
     permission_area = "limits"
     queryset = Entry.objects.all()
     serializer_class = serializers.EntrySerializer
+    new_serializer = serializers.NewEntrySerializer
+    changes_serializer = serializers.EntryChangesSerializer
     filterset_fields = ["kind", "subject", "header", "value"]
     edited_fields = ("kind", "reason", "ends_at")
 
-    @extend_schema(request=serializers.NewEntrySerializer, responses={201: serializers.EntrySerializer})
-    def create(self, request: Request) -> Response:
-        """Put a value on a list. One that is denied is refused even if another of its values is allowed."""
-        form = serializers.NewEntrySerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        entry = services.create_entry(**form.validated_data, by=self.actor)
-        location = reverse("entry-detail", args=[entry.pk])
-        return Response(self.get_serializer(entry).data, status.HTTP_201_CREATED, headers={"Location": location})
+    def add(self, **columns: Any) -> Entry:
+        return services.create_entry(**columns, by=self.actor)
 
-    @extend_schema(request=serializers.EntryChangesSerializer, responses=serializers.EntrySerializer)
-    def partial_update(self, request: Request, pk: str) -> Response:
-        form = serializers.EntryChangesSerializer(data=request.data, partial=True)
-        form.is_valid(raise_exception=True)
-        entry = services.update_entry(self.get_object(), by=self.actor, **form.validated_data)
-        return Response(self.get_serializer(entry).data)
+    def change(self, row: Entry, **columns: Any) -> Entry:
+        return services.update_entry(row, **columns, by=self.actor)
 
-    @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.delete_entry(self.get_object(), by=self.actor)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def remove(self, row: Entry) -> None:
+        services.delete_entry(row, by=self.actor)
 
 
 class LimitsApi(ApiView):
