@@ -30,7 +30,6 @@ CHAT_KNOWN = frozenset(
         "parallel_tool_calls",
         "response_format",
         "reasoning_effort",
-        ,
     }
 )
 MESSAGES_KNOWN = frozenset(
@@ -45,7 +44,6 @@ MESSAGES_KNOWN = frozenset(
         "tool_choice",
         "thinking",
         "output_config",
-        ,
     }
 )
 FINISHES = {

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from apps.gateway.dialects.anthropic import MessagesDialect, MessagesFace
 from apps.gateway.dialects.chat import ChatDialect, ChatFace
 from apps.gateway.dialects.errors import NoFace
+from apps.gateway.dialects.gemini import GenerateDialect
 from apps.gateway.dialects.readings import Reading, parsed
 from apps.gateway.dialects.sse import Event
 from apps.gateway.enums import Face
@@ -107,7 +108,7 @@ class StreamThroughChat:
 
 
 FACES = {Face.CHAT: ChatFace, Face.MESSAGES: MessagesFace}
-DIALECTS = {Face.CHAT: ChatDialect, Face.MESSAGES: MessagesDialect}
+DIALECTS = {Face.CHAT: ChatDialect, Face.MESSAGES: MessagesDialect, Face.GENERATE: GenerateDialect}
 TRANSLATIONS: dict[tuple[Face, Face], Translation] = {
     (face, dialect): ThroughChat(FACES[face](), DIALECTS[dialect]()) for face in FACES for dialect in DIALECTS
 }
