@@ -10,6 +10,7 @@ from apps.gateway.dialects.chat import ChatDialect, ChatFace
 from apps.gateway.dialects.errors import NoFace
 from apps.gateway.dialects.gemini import GenerateDialect
 from apps.gateway.dialects.readings import Reading, parsed
+from apps.gateway.dialects.responses import ResponsesFace
 from apps.gateway.dialects.sse import Event
 from apps.gateway.enums import Face
 
@@ -107,7 +108,7 @@ class StreamThroughChat:
         return [piece for chunk in chunks for piece in self._face.feed(chunk)]
 
 
-FACES = {Face.CHAT: ChatFace, Face.MESSAGES: MessagesFace}
+FACES = {Face.CHAT: ChatFace, Face.MESSAGES: MessagesFace, Face.RESPONSES: ResponsesFace}
 DIALECTS = {Face.CHAT: ChatDialect, Face.MESSAGES: MessagesDialect, Face.GENERATE: GenerateDialect}
 TRANSLATIONS: dict[tuple[Face, Face], Translation] = {
     (face, dialect): ThroughChat(FACES[face](), DIALECTS[dialect]()) for face in FACES for dialect in DIALECTS
