@@ -24,6 +24,7 @@ from apps.core.outbound.wire import Wire
 from apps.core.seals import unseal
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
+from apps.gateway.cache import Cache
 from apps.gateway.counting import estimated
 from apps.gateway.dispatch import Dispatcher
 from apps.gateway.sending import Keys
@@ -87,8 +88,16 @@ class Edge(Application):
         self._wire = Wire(addresses.networks(os.environ.get("OUTBOUND_ALLOWED_NETWORKS", "").split(",")))
         keys = Keys(partial(unseal, secret=os.environ.get("SECRET_KEY", "")))
         dispatcher = Dispatcher(self._wire, keys, self._fleet.serve, estimated, os.environ.get("LLM_URL", ""))
+        self._cache = Cache.from_url(os.environ["REDIS_URL"])
         return pipeline.build(
-            self._snapshots, self._fleet, self._writer, self._quota, self._limiter, self._recorder, dispatcher
+            self._snapshots,
+            self._fleet,
+            self._writer,
+            self._quota,
+            self._limiter,
+            self._recorder,
+            dispatcher,
+            self._cache,
         )
 
     def admit(self, call: Call) -> None:
@@ -119,6 +128,7 @@ class Edge(Application):
         self._lines.write()
         await self._snapshots.close()
         await self._quota.close()
+        await self._cache.aclose()
         await self._writer.close()
         self._wire.close()
         self._fleet.close()

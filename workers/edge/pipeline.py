@@ -9,6 +9,7 @@ from apps.core.edge import Answer, Call, Proceed, Router, Stage, compose, json_a
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from apps.gateway import edge as gateway
+from apps.gateway.cache import Cache
 from apps.gateway.dialects.faces import refused_anthropic, refused_openai
 from apps.gateway.dispatch import Dispatcher
 from apps.gateway.enums import Face
@@ -40,6 +41,7 @@ def build(
     limiter: AsyncLimiter,
     recorder: Recorder,
     dispatcher: Dispatcher,
+    cache: Cache,
 ) -> Router:
     """The router over all of the data plane's paths."""
     router = Router()
@@ -53,7 +55,7 @@ def build(
     _add_predictions(router, fleet, known, [record, *allowed], limit, [quota, meter])
     limit_models = limits.limit(limiter, recorder, gateway.expected)
     call = tokens.permit("gateway.call")
-    asked: Sequence[Stage] = [call, receive, gateway.read, limit_models, meter, gateway.price]
+    asked: Sequence[Stage] = [call, receive, gateway.read, limit_models, meter, gateway.price, cache]
     for path, face in FACES.items():
         router.add("POST", path, compose([*known, gateway.begin(face), record_model, *allowed, *asked], dispatcher))
     listed = [*known, gateway.begin(Face.CHAT), *allowed, call]
