@@ -59,11 +59,6 @@ def test_a_tool_is_used_in_a_stream(gateway: Gateway, kind: str) -> None:
     assert [block.input for block in message.content if block.type == "tool_use"] == [{"town": "Ulm"}]
 
 
-def test_tokens_are_counted_before_they_are_sent(gateway: Gateway) -> None:
-    counted = gateway.anthropic.messages.count_tokens(model="anthropic", messages=ASK)
-    assert counted.input_tokens > 0
-
-
 def test_the_callers_key_stays_here_and_the_providers_there(gateway: Gateway) -> None:
     raw = gateway.anthropic.messages.with_raw_response.create(model="anthropic", **ASKED)
     sent = gateway.first.received[-1]
