@@ -11,7 +11,7 @@ import pytest
 
 from apps.gateway.cache import canonical, clear
 from apps.gateway.enums import Face
-from tests.edge.plane import Plane, made_plane, wait_until
+from tests.edge.plane import Plane, Server, made_plane, wait_until
 from tests.gateway.plane import add_route, add_upstream, target
 from tests.replica.models import ModelFiles
 from tests.stand_ins import provider
@@ -107,3 +107,33 @@ def test_the_order_in_which_a_request_is_written_says_nothing() -> None:
     assert one == canonical(Face.CHAT, {"temperature": 0, "user": "u", "stop": ["b", "a"], "messages": ASK}, "")
     assert one != canonical(Face.CHAT, {"temperature": 1, "stop": ["b", "a"], "messages": ASK}, "")
     assert one != canonical(Face.CHAT, {"temperature": 0, "stop": ["b", "a"], "messages": ASK}, "elsewhere")
+
+
+@pytest.fixture(scope="module")
+def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = Server(tmp_path_factory.mktemp("llm"), "workers.llm")
+    yield f"http://127.0.0.1:{server.port}/v1"
+    server.process.terminate()
+    server.process.wait(10)
+
+
+@pytest.fixture
+def similar(tmp_path: Path, stand_in: Provider, model_server: str) -> Iterator[Plane]:
+    for made in made_plane(tmp_path, ModelFiles(tmp_path, tmp_path)):
+        made.token = made.acme.token("gateway.call")
+        upstream = add_upstream(made.acme, f"{stand_in.url}/v1")
+        add_route(made.acme, "chat", target(upstream), cache={"mode": "semantic", "ttl_s": 60, "threshold": 0.9})
+        made.acme.publish()
+        made.start_edge(OUTBOUND_ALLOWED_NETWORKS="127.0.0.0/8", LLM_URL=model_server)
+        yield made
+
+
+def test_a_similar_question_is_answered_and_another_is_not(similar: Plane) -> None:
+    def of(text: str, **fields: Any) -> str:
+        return ask(similar, messages=[{"role": "user", "content": text}], **fields).headers["x-cache"]
+
+    assert of("How can I reset my password?") == "miss"
+    wait_until(lambda: of("How do I reset my password?") == "semantic", "the similar answer")
+    assert of("How do I close my account?") == "miss"
+    assert of("How would I reset my password?", temperature=1.5) == "miss"
+    assert of("How would I reset my password?", seed=7) == "miss"

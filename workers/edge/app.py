@@ -27,6 +27,7 @@ from apps.deployments.edge import Fleet
 from apps.gateway.cache import Cache
 from apps.gateway.counting import estimated
 from apps.gateway.dispatch import Dispatcher
+from apps.gateway.embedding import embedding
 from apps.gateway.sending import Keys
 from apps.ratelimits.edge import PLANE
 from apps.ratelimits.engine import AsyncLimiter
@@ -88,7 +89,7 @@ class Edge(Application):
         self._wire = Wire(addresses.networks(os.environ.get("OUTBOUND_ALLOWED_NETWORKS", "").split(",")))
         keys = Keys(partial(unseal, secret=os.environ.get("SECRET_KEY", "")))
         dispatcher = Dispatcher(self._wire, keys, self._fleet.serve, estimated, os.environ.get("LLM_URL", ""))
-        self._cache = Cache.from_url(os.environ["REDIS_URL"])
+        self._cache = Cache.from_url(os.environ["REDIS_URL"], embedding(self._wire, os.environ.get("LLM_URL", "")))
         return pipeline.build(
             self._snapshots,
             self._fleet,
