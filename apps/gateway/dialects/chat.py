@@ -145,7 +145,7 @@ def usage(tokens: Tokens) -> Body:
         "prompt_tokens": prompt,
         "completion_tokens": tokens.output,
         "total_tokens": prompt + tokens.output,
-        "prompt_tokens_details": {"cached_tokens": tokens.cached},
+        "prompt_tokens_details": {"cached_tokens": tokens.cached, "cache_write_tokens": tokens.cache_write},
         "completion_tokens_details": {"reasoning_tokens": tokens.reasoning},
     }
 

@@ -180,7 +180,7 @@ def _usage(counted: Tokens) -> Body:
     prompt = counted.input + counted.cached + counted.cache_write
     return {
         "input_tokens": prompt,
-        "input_tokens_details": {"cached_tokens": counted.cached},
+        "input_tokens_details": {"cached_tokens": counted.cached, "cache_write_tokens": counted.cache_write},
         "output_tokens": counted.output,
         "output_tokens_details": {"reasoning_tokens": counted.reasoning},
         "total_tokens": prompt + counted.output,
