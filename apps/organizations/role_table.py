@@ -11,6 +11,7 @@ VERBS = {
     "read": "see",
     "write": "change",
     "create": "ask for",
+    "call": "use",
     "check": "ask about",
     "work": "work on",
     "transfer": "hand over",
