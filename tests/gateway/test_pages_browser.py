@@ -86,3 +86,14 @@ def test_the_playground_tells_why_there_is_no_answer(page: Page, live_server: An
     page.goto(f"{live_server.url}/o/acme/gateway/playground/")
     page.get_by_role("button", name="Send").click()
     expect(page.locator("#playground-problem")).to_contain_text("The budget is used up.")
+
+
+def test_another_target_is_added_and_enter_saves_the_route(page: Page, live_server: Any, acme: Any) -> None:
+    page.goto(f"{live_server.url}/o/acme/gateway/routes/new/")
+    page.get_by_label("Name", exact=True).fill("team/chat")
+    page.get_by_label("Answers").select_option("Provider of small")
+    page.get_by_label("Its name for the model").fill("m-1")
+    page.get_by_role("button", name="Another target").click()
+    expect(page.get_by_role("heading", name="Target 2")).to_be_visible()
+    page.get_by_label("Name", exact=True).press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("team/chat")
