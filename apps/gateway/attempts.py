@@ -16,7 +16,8 @@ def timeline(call: ModelCall) -> timelines.Timeline | None:
     """None for a call that no upstream was asked about. Hedges run beside the attempt before them."""
     if not call.attempts:
         return None
-    tracks, at = [], call.occurred_at
+    at = call.occurred_at
+    tracks: list[timelines.Track] = []
     for number, attempt in enumerate(call.attempts, 1):
         start = tracks[-1].spans[0].start if attempt.get("is_hedge") and tracks else at
         span = _span(number, attempt, start)

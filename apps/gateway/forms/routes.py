@@ -153,6 +153,6 @@ def _initial(target: Target) -> dict[str, Any]:
         "on": target.on,
         "min_tokens": when.get("min_tokens"),
         "max_tokens": when.get("max_tokens"),
-        "streamed": streamed.get(when.get("is_stream"), EITHER),  # type: ignore[call-overload]
+        "streamed": streamed.get(when.get("is_stream"), EITHER),
         "headers": when.get("headers", {}),
     }

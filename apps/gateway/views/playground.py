@@ -19,7 +19,7 @@ from apps.organizations import services as organizations
 SOURCE = "playground"
 
 
-@csp_update({"connect-src": [settings.EDGE_URL]})  # type: ignore[untyped-decorator]
+@csp_update({"connect-src": [settings.EDGE_URL]})
 @http.page("gateway.call", methods=["GET", "HEAD"])
 def playground(request: Request) -> HttpResponse:
     names = _route_names()
