@@ -78,6 +78,7 @@ def address(route: str, slug: str, rows: dict[str, Any]) -> str:
     path = "/" + route.replace("<slug:organization_slug>", slug)
     for name, row in rows.items():
         path = path.replace(f"<uuid:{name}>", str(row.pk))
+    path = path.replace("<str:request_id>", rows["model_call_id"].request_id)
     if "models/versions/" in path:
         path = path.replace(str(rows["version_id"].pk), str(rows["model_version_id"].pk))
     assert "<" not in path, f"the world has no row for {path}"

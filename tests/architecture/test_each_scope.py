@@ -42,6 +42,7 @@ AREA_OF_PATH = {
     "notification-preferences": "notifications",
     "job-queues": "jobs",
     "ratelimits": "limits",
+    "gateway": "gateway",
     "webhooks": "webhooks",
     "webhook-deliveries": "webhooks",
 }
@@ -59,6 +60,7 @@ OTHER_SCOPES = {
     "post /api/v1/organization/deletion/": "organization.delete",
     "delete /api/v1/organization/deletion/": "organization.delete",
     **{f"post /api/v1/ratelimits/{what}/": "limits.check" for what in ("check", "check/batch", "extend", "settle")},
+    **{f"get /api/v1/gateway/calls/{what}": "model_calls.read" for what in ("", "{id}/")},
     **{f"post /api/v1/jobs/{what}/": "jobs.work" for what in OUTSIDE_WORK},
 }
 MINE = "/api/v1/organizations/"

@@ -43,11 +43,11 @@ def test_an_outsider_finds_nothing_on_any_page(acme_world: Any, as_outsider: Cli
         for method in ("get", "post"):
             response = call(as_outsider, method, address(route, "acme", acme_world))
             assert response.status_code == 404, (method, route)
-            assert b"secret" not in response.content, route
+            assert b"walnut" not in response.content, route
             if "<uuid:" in route:
                 response = call(as_outsider, method, address(route, "globex", acme_world))
                 assert response.status_code in {404, 405}, (method, route)
-                assert b"secret" not in response.content, route
+                assert b"walnut" not in response.content, route
 
 
 def test_nobody_is_sent_to_the_login_page(acme_world: Any, client: Client) -> None:
@@ -74,7 +74,7 @@ def test_operation_hides_other_tenants_rows(
     if "{id}" in path:
         assert response.status_code == 404, response.content
         assert response["Content-Type"] == "application/problem+json"
-    assert b"secret" not in response.getvalue()
+    assert b"walnut" not in response.getvalue()
     assert str(acme_world["dataset_id"].organization_id).encode() not in response.getvalue()
     assert getattr(client, method)(target).status_code == 401
 

@@ -48,5 +48,5 @@ def test_billing_sees_usage_and_neither_names_nor_links_of_the_work(acme_world: 
     browser.force_login(person)
     page = browser.get("/o/acme/").content.decode()
     assert "/o/acme/usage/" in page
-    for hidden in ("secret", "/o/acme/data/", "/o/acme/models/", "/o/acme/deployments/", "/o/acme/jobs/"):
+    for hidden in ("walnut", "/o/acme/data/", "/o/acme/models/", "/o/acme/deployments/", "/o/acme/jobs/"):
         assert hidden not in page

@@ -97,6 +97,8 @@ def test_every_kind_of_row_is_found_by_its_name(acme_world: Any, as_owner: Clien
         "Deployments": ["walnut-endpoint"],
         "Projects": ["walnut-project"],
         "Limits": ["walnut-policy"],
+        "Routes": ["walnut-route"],
+        "Upstreams": ["walnut-upstream"],
         "Jobs": ["After walnut-run", "Read walnut-data version 1", "Train walnut-run"],
     }
     for name in ("dataset_id", "run_id", "model_id", "deployment_id", "project_id", "job_id"):

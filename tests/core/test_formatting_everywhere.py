@@ -30,8 +30,8 @@ MODULES = [
     for path in sorted((ROOT / "apps").rglob("*.py"))
     if "migrations" not in path.parts and path != ROOT / "apps/core/formatting.py"
 ]
-# What is no text for people: cells of somebody's table, positions of a drawing.
-NO_TEXT = {"apps/datasets/profiling.py": "strftime"}
+# What is no text for people: cells of somebody's table, positions of a drawing, hours to compare.
+NO_TEXT = {"apps/datasets/profiling.py": "strftime", "apps/gateway/routing.py": "strftime"}
 
 
 def _engine() -> Engine:

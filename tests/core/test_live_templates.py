@@ -1,4 +1,4 @@
-"""What stands beside the title of a page is renewed together with the page's live part."""
+"""What stands beside the title of a page is renewed together with a live part that the page itself answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 LIVE_WITH_STATUS = [
     path
     for path in sorted(TEMPLATES.glob("*/*.html"))
-    if "{% block status %}" in (text := path.read_text()) and "data-live=" in text and path.parent.name != "core"
+    if "{% block status %}" in (text := path.read_text()) and 'hx-get="{{ request.' in text and path.parent.name != "core"
 ]
 
 

@@ -31,7 +31,7 @@ from tests.factories.serving import make_model_version
 from tests.factories.tables import plants_csv, ready_version
 
 
-def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Model]:
+def build(organization: Any, actor: Actor, mark: str = "walnut") -> dict[str, Model]:
     """Rows by the name that addresses use for them, such as `dataset_id`; `mark` stands in all that people named."""
     with tenancy.scope(organization.pk):
         dataset_version = ready_version(f"{mark}-data", plants_csv(), actor)
@@ -63,6 +63,7 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         )
         project = services.create_project(f"{mark}-project", by=actor)
         token, _ = services.create_token(f"{mark}-token", ["datasets.read"], by=actor)
+        key, _ = gateway.create_key(f"{mark}-key", tags={"team": mark}, by=actor)
         invitation = services.invite_member(f"{mark}-guest@example.test", "analyst", by=actor)
         entry = AuditEntry.objects.filter(subject_id=token.pk).get()
         endpoint = webhooks.create_endpoint(f"https://{mark}.example.com/hook", by=actor, description=mark)
@@ -87,7 +88,6 @@ def build(organization: Any, actor: Actor, mark: str = "secret") -> dict[str, Mo
         )
         route = gateway.create_route(name=f"{mark}-route", targets=[{"upstream": upstream, "model": mark}], by=actor)
         secret = upstream.keys.get()
-        key, _ = gateway.create_key(f"{mark}-key", tags={"team": mark}, by=actor)
         model_call = _model_call(mark)
         ModelCallBody.objects.create(id=model_call.pk, request=mark, response=mark, expires_at=soon)
         PriceOverride.objects.create(provider="openai", model=mark, effective_from=soon.date(), input_price=1)
