@@ -190,7 +190,7 @@ class Cache:
         return (entry, CacheMode.SEMANTIC) if entry else None
 
     async def _read(self, asked: Asked, key: str) -> Entry | None:
-        told = await self._unless_away(self._redis.mget(key, f"{asked.folder}:cleared"))
+        told: Any = await self._unless_away(self._redis.mget(key, f"{asked.folder}:cleared"))
         if not told or told[0] is None:
             return None
         entry = Entry.of(told[0])

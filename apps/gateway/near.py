@@ -103,7 +103,8 @@ class Nearest:
         self._copies.move_to_end(place)
         while len(self._copies) > MOST_PARTITIONS:
             self._copies.popitem(last=False)
-        found = await self._redis.xrange(place, f"({copy.last}" if copy.last != "0" else "-", "+", MOST_VECTORS)
+        first = f"({copy.last}" if copy.last != "0" else "-"
+        found: Any = await self._redis.xrange(place, first, "+", MOST_VECTORS)
         # What another call has read meanwhile is read once.
         new = [(_text(id), told) for id, told in found if _place_in(_text(id)) > _place_in(copy.last)]
         if new:

@@ -239,7 +239,8 @@ def _response_events(answer: Json) -> Iterator[Event]:
 
 def _item_events(index: int, item: Json) -> Iterator[Json]:
     place = {"item_id": item.get("id", ""), "output_index": index}
-    empty = {"message": {"content": []}, "function_call": {"arguments": ""}}.get(item["type"], {})
+    empties: dict[str, Json] = {"message": {"content": []}, "function_call": {"arguments": ""}}
+    empty = empties.get(item["type"], {})
     begun = {**item, **empty, "status": "in_progress"}
     yield {"type": "response.output_item.added", "output_index": index, "item": begun}
     if item["type"] == "function_call":

@@ -345,7 +345,7 @@ SPECTACULAR_SETTINGS = {
         "TokenKind": "apps.organizations.enums.TokenKind",
         "TokenStatus": "apps.organizations.enums.TokenStatus",
         "InvitationStatus": "apps.organizations.enums.InvitationStatus",
-        "UpstreamKind": "apps.gateway.enums.Kind",
+        "UpstreamKind": "apps.gateway.models.KINDS",
         "LimitSubject": "apps.ratelimits.enums.Subject",
         "ListedSubject": "apps.ratelimits.enums.LISTED",
         "LimitAlgorithm": "apps.ratelimits.enums.Algorithm",

@@ -92,9 +92,9 @@ class VirtualKeyApi(WrittenApi):
     @extend_schema(request=serializers.NewVirtualKeySerializer, responses={201: serializers.VirtualKeyIssuedSerializer})
     def create(self, request: Request) -> Response:
         """Make a key. Its text is in this answer alone."""
-        self.actor.require("tokens.write")
         form = serializers.NewVirtualKeySerializer(data=request.data)
         form.is_valid(raise_exception=True)
+        self.actor.require("tokens.write")
         key, text = services.create_key(**form.validated_data, by=self.actor)
         answer = {**self.get_serializer(key).data, "secret": text}
         location = reverse("virtualkey-detail", args=[key.pk])

@@ -299,7 +299,7 @@ class MessagesStream:
 
     def _call(self, call: Mapping[str, Any]) -> list[bytes]:
         function = mapping(call.get("function"))
-        block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        block: Body = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
         found = self._opened(("tool", call.get("index")), block)
         if function.get("arguments"):
             found.append(self._delta({"type": "input_json_delta", "partial_json": function["arguments"]}))
@@ -325,7 +325,7 @@ def _event(kind: str, **told: Any) -> bytes:
 
 
 def _begun(model: Any) -> Body:
-    head = {"id": chat.new_id("msg_"), "type": "message", "role": "assistant", "model": model or "", "content": []}
+    head: Body = {"id": chat.new_id("msg_"), "type": "message", "role": "assistant", "model": model or "", "content": []}
     return {**head, "stop_reason": None, "stop_sequence": None, "usage": _usage(None)}
 
 
@@ -396,7 +396,8 @@ def _functions(body: Mapping[str, Any]) -> Body:
 
 
 def _asked_output(body: Mapping[str, Any]) -> Body:
-    output, thinking, told = mapping(body.get("output_config")), mapping(body.get("thinking")), {}
+    output, thinking = mapping(body.get("output_config")), mapping(body.get("thinking"))
+    told: Body = {}
     if schema := mapping(output.get("format")).get("schema"):
         told["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
     if effort := output.get("effort"):

@@ -86,9 +86,9 @@ def delete_key(key: VirtualKey, *, by: Actor) -> ApiToken:
 def _checked(key: VirtualKey, known: Sequence[UUID] = ()) -> VirtualKey:
     """`known` are routes that the key may name although they are gone."""
     if key.routes is not None:
-        key.routes = list(dict.fromkeys(key.routes))
-        there = set(Route.objects.filter(pk__in=key.routes).values_list("pk", flat=True))
-        if unknown := [one for one in key.routes if one not in there and one not in known]:
+        routes = key.routes = list(dict.fromkeys(key.routes))
+        there = set(Route.objects.filter(pk__in=routes).values_list("pk", flat=True))
+        if unknown := [one for one in routes if one not in there and one not in known]:
             raise errors.RouteUnknown(field="routes", name=str(unknown[0]))
     _require_tags(key.tags)
     try:

@@ -49,7 +49,7 @@ RESERVED = frozenset(
     }
 )
 # What a kind is called at when nothing else is said.
-BASE_URLS = {
+BASE_URLS: dict[str, str] = {
     Kind.OPENAI: "https://api.openai.com/v1",
     Kind.ANTHROPIC: "https://api.anthropic.com",
     Kind.GEMINI: "https://generativelanguage.googleapis.com",
