@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -49,11 +49,22 @@ class Writer:
     `append` queues what makes an event; a task makes and sends the queued ones every few milliseconds. While Redis is
     away they go to a spool on disk and follow when it is back; the spools of processes that died are adopted. An event
     is lost only when the process is killed in the few milliseconds before its batch is sent.
+
+    Of a `dispensable` stream, told with the most events that wait in it, no more are taken, and none while Redis is
+    away: what is large and can be missed costs neither Redis's memory, nor the disk, nor the call.
     """
 
-    def __init__(self, redis: Redis, spool_dir: Path, name: str, most_events: int = MOST_EVENTS) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        spool_dir: Path,
+        name: str,
+        most_events: int = MOST_EVENTS,
+        dispensable: Mapping[str, int] | None = None,
+    ) -> None:
         self._redis = redis
         self._most_events = most_events
+        self._dispensable = dispensable or {}
         self._counts: dict[str, int] = {}
         self._spool = Spool(spool_dir, name)
         self._adopted: list[Spool] = []
@@ -77,6 +88,8 @@ class Writer:
             spool.close()
 
     def append(self, stream: str, make_event: Callable[[], dict[str, Any]]) -> None:
+        if stream in self._dispensable and (self._is_away or self._is_full(stream)):
+            return
         self._unmade.append((stream, make_event))
         self._queued.set()
 
@@ -87,12 +100,19 @@ class Writer:
 
     def require_room(self) -> None:
         """Raise EventsNotStored while neither Redis nor the disk takes what is queued already, or a stream is full."""
-        if self.waiting_count >= QUEUE_LIMIT or self._task is None or self._task.done() or self._full:
+        if self.waiting_count >= QUEUE_LIMIT or self._task is None or self._task.done() or self._blocked:
             raise EventsNotStored()
 
     @property
     def _full(self) -> list[str]:
-        return [stream for stream, count in self._counts.items() if count >= self._most_events]
+        return [stream for stream in self._counts if self._is_full(stream)]
+
+    @property
+    def _blocked(self) -> list[str]:
+        return [stream for stream in self._full if stream not in self._dispensable]
+
+    def _is_full(self, stream: str) -> bool:
+        return self._counts.get(stream, 0) >= self._dispensable.get(stream, self._most_events)
 
     async def _run(self) -> None:
         next_adoption = 0.0
@@ -147,11 +167,12 @@ class Writer:
 
     def _note(self, streams: list[str], counts: list[int]) -> None:
         for stream, count in zip(streams, counts, strict=True):
-            before, half = self._counts.get(stream, 0), self._most_events // 2
+            before, most = self._counts.get(stream, 0), self._dispensable.get(stream, self._most_events)
+            half = most // 2
             if before < half <= count:
-                log.warning("stream_half_full", stream=stream, events=count, most=self._most_events)
-            if before < self._most_events <= count:
-                log.error("stream_full", stream=stream, events=count, most=self._most_events)
+                log.warning("stream_half_full", stream=stream, events=count, most=most)
+            if before < most <= count:
+                log.error("stream_full", stream=stream, events=count, most=most)
             self._counts[stream] = count
 
     async def _spool_queue(self) -> None:
@@ -174,14 +195,14 @@ class Writer:
         if spool.is_empty:
             return
         for waiting in spool.batches(BATCH):
-            if self._full:
+            if self._blocked:
                 return
             await self._send(waiting)
         spool.clear()
 
     async def _adopt(self) -> None:
         self._adopted += self._spool.orphans()
-        while self._adopted and not self._full:
+        while self._adopted and not self._blocked:
             spool = self._adopted.pop(0)
             try:
                 await self._drain(spool)

@@ -47,6 +47,12 @@ class HeadersInvalid(DomainError):
     detail = "{reason} Headers are names and values of one line each; a key is not one of them."
 
 
+class UpstreamInvalid(DomainError):
+    code = "upstream_invalid"
+    status = 422
+    detail = "{reason}"
+
+
 class SecretInvalid(DomainError):
     code = "secret_invalid"
     status = 422

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from apps.core.ids import uuid7
 from apps.gateway.configuration import Gateway, Key, Route, Target
 from apps.gateway.enums import ErrorClass, Face
 
@@ -31,15 +33,17 @@ class Attempt:
 class Exchange:
     """A call of a model: what was asked, whom it was sent to, and what came of it.
 
-    `body` is the request as the caller's face has it, `raw` its bytes. `input_estimate` and `output_most` are tokens
-    that it may take. `tee` is handed each piece of the answer as the caller gets it. `first_token_ns` is by
-    `time.perf_counter_ns`. `tokens` are None where nobody could tell or count them, `cost` (micro-USD) where a price
-    is missing; `saved` is what a cache hit would have cost. `error_class` is of a failure after the answer had begun.
+    `id` is the one of what is recorded. `body` is the request as the caller's face has it, `raw` its bytes.
+    `input_estimate` and `output_most` are tokens that it may take. `tee` is handed each piece of the answer as the
+    caller gets it. `first_token_ns` is by `time.perf_counter_ns`. `tokens` are None where nobody could tell or
+    count them, `cost` (micro-USD) where a price is missing; `saved` is what a cache hit would have cost.
+    `error_class` is of a failure after the answer had begun.
     """
 
     face: Face
     gateway: Gateway
     key: Key | None = None
+    id: UUID = field(default_factory=uuid7)
     body: dict[str, Any] = field(default_factory=dict)
     raw: bytes = b""
     is_stream: bool = False

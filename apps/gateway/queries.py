@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Now
 
 from apps.core import charts
 from apps.core.errors import NotFound
 from apps.core.formatting import format_count, format_duration, format_money
 from apps.core.postgres.aggregates import Percentiles, StepNumber
 from apps.core.time_ranges import TimeRange
-from apps.gateway.models import ModelCall, Route, VirtualKey
+from apps.gateway.models import ModelCall, ModelCallBody, Route, VirtualKey
 from apps.logs.enums import StatusClass
 
 MOST_CHOICES = 8
@@ -115,6 +116,11 @@ def figures_by(column: str, time_range: TimeRange, now: datetime) -> dict[Any, d
 
 def routes_with_targets() -> QuerySet[Route]:
     return Route.objects.prefetch_related("targets__upstream", "targets__deployment").order_by("name")
+
+
+def kept_body(call: ModelCall) -> ModelCallBody | None:
+    """What the call sent and was answered, where its route keeps that and the day has not come."""
+    return ModelCallBody.objects.filter(pk=call.pk, expires_at__gt=Now()).first()
 
 
 def keys_with_tokens() -> QuerySet[VirtualKey]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from apps.core.edge import Answer, Call, ClientGone, Proceed
 from apps.core.errors import DomainError
-from apps.core.ids import uuid7
 from apps.gateway.exchange import Attempt, Exchange
 
 STREAM = "events:models"
@@ -50,7 +49,7 @@ def _event(call: Call, outcome: Outcome) -> dict[str, Any]:
     upstream = target.upstream if target else None
     first_token_us = None if exchange.first_token_ns is None else (exchange.first_token_ns - call.started_ns) // 1000
     return {
-        "id": uuid7(),
+        "id": exchange.id,
         "organization_id": call.organization_id,
         "request_id": call.request_id,
         "at": datetime.fromtimestamp(call.ended_at - outcome.latency_us / 1e6, UTC),

@@ -21,6 +21,7 @@ STYLEGUIDE = env.bool("STYLEGUIDE", default=False)
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 EDGE_URL = env.str("EDGE_URL", default=PUBLIC_URL).rstrip("/")
 LLM_URL = env.str("LLM_URL", default="")
+MODEL_CALL_DAYS = env.int("MODEL_CALL_DAYS", default=90)
 # Where our own probes reach both planes, if not at their public addresses.
 WEB_PROBE_URL = env.str("WEB_PROBE_URL", default=PUBLIC_URL).rstrip("/")
 EDGE_PROBE_URL = env.str("EDGE_PROBE_URL", default=EDGE_URL).rstrip("/")

@@ -41,7 +41,7 @@ from workers.edge.snapshots import SnapshotReader
 
 pytestmark = pytest.mark.django_db(databases=["default", "console"], transaction=True)
 
-STREAMS = ("events:usage", "events:calls", "events:tokens", "events:dead")
+STREAMS = ("events:usage", "events:calls", "events:tokens", "events:bodies", "events:dead")
 
 
 @pytest.fixture

@@ -284,7 +284,7 @@ def test_the_scrape_tells_jobs_streams_and_probes(client: Client, valkey: Any, i
     assert ("data", "later") not in found["modelyard_jobs_oldest_seconds"]
     assert found["modelyard_jobs_dead"] == found["modelyard_jobs_leases_expired"] == {(): 1.0}
     assert (found["modelyard_workers"][("data",)], found["modelyard_workers"][("training",)]) == (1.0, 0.0)
-    waiting = {streams.USAGE: 0.0, streams.CALLS: 1.0, streams.MODELS: 0.0, streams.TOKENS: 0.0, dead_letters.STREAM: 0.0}
+    waiting = {stream: float(stream == streams.CALLS) for stream in (*streams.WAITING, dead_letters.STREAM)}
     assert found["modelyard_stream_entries"] == {(stream,): count for stream, count in waiting.items()}
     assert found["modelyard_probe_ok"] == {("storage",): 0.0}
     assert set(found["modelyard_source_up"].values()) == {1.0}

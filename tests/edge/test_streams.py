@@ -34,7 +34,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def writing(valkey: PrivateValkey, folder: Path, **bounds: int) -> AsyncIterator[Writer]:
+async def writing(valkey: PrivateValkey, folder: Path, **bounds: Any) -> AsyncIterator[Writer]:
     redis = Redis.from_url(valkey.url, socket_timeout=2, retry=Retry(NoBackoff(), 0))
     writer = Writer(redis, folder, "test", **bounds)
     writer.start()
@@ -234,3 +234,29 @@ async def test_what_is_on_disk_stays_there_while_a_stream_is_full_and_follows(
             valkey.client.delete(STREAM)
             await eventually(lambda: not is_refused(writer) or numbers(valkey), "room again")
             await eventually(lambda: seen == set(range(40)) or numbers(valkey), "more of it")
+
+
+async def until_sent(writer: Writer) -> None:
+    async with asyncio.timeout(5):
+        while writer.waiting_count:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_dispensable_is_dropped_where_it_would_wait_and_blocks_nobody(
+    valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    async with writing(valkey, tmp_path / "spool", dispensable={"events:bodies": 3}) as writer:
+        for value in range(3):
+            writer.append("events:bodies", partial(dict, n=value))
+        await until_sent(writer)
+        writer.append("events:bodies", partial(dict, n=3))
+        append(writer, 1)
+        await until_sent(writer)
+        writer.require_room()
+        assert numbers(valkey, "events:bodies") == [0, 1, 2]
+        assert numbers(valkey) == [1]
+        valkey.client.delete("events:bodies")
+        append(writer, 2)
+        await until_sent(writer)
+        writer.append("events:bodies", partial(dict, n=4))
+    assert numbers(valkey, "events:bodies") == [4]

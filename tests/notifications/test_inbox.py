@@ -14,10 +14,10 @@ from django.utils import timezone
 from apps.core import tenancy
 from apps.core.actors import Actor
 from apps.core.ids import uuid7
+from apps.core.postgres import batches
 from apps.notifications import services
 from apps.notifications.errors import InboxNeedsPerson
 from apps.notifications.models import Notification, Preference
-from apps.notifications.services import batches
 from apps.notifications.services.inbox import forget_old
 from apps.organizations import services as organizations
 from apps.organizations.enums import TokenKind

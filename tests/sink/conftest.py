@@ -80,6 +80,17 @@ def model_event(organization_id: Any, **changes: Any) -> dict[str, Any]:
     }
 
 
+def body_event(organization_id: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": str(uuid7()),
+        "organization_id": str(organization_id),
+        "expires_at": datetime.now(UTC).isoformat(),
+        "request": "{}",
+        "response": "{}",
+        **changes,
+    }
+
+
 def token_event(row: Any, **changes: Any) -> dict[str, Any]:
     return {
         "token": str(row.pk),
@@ -122,7 +133,7 @@ class Sinks:
 
     def wait_until_stored(self) -> None:
         """Until the streams are empty: each event is committed, or with the dead."""
-        streams = ("events:usage", "events:calls", "events:tokens", "events:models")
+        streams = ("events:usage", "events:calls", "events:tokens", "events:models", "events:bodies")
         wait_until(lambda: not any(self.valkey.client.xlen(stream) for stream in streams), "empty streams")
 
     def dead(self) -> list[dict[bytes, bytes]]:

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from apps.core import dead_letters, entries
 from tests.edge.plane import wait_until
-from tests.sink.conftest import Sinks, call_event, model_event, usage_event
+from tests.sink.conftest import Sinks, body_event, call_event, model_event, usage_event
 from workers.sink import sink as sink_module
 from workers.sink.copying import Destination
 from workers.sink.sink import Sink
@@ -57,6 +57,17 @@ def test_a_models_call_becomes_one_row_with_its_attempts(sinks: Sinks, acme: Any
     assert (str(row["id"]), row["route"], row["is_stream"], row["is_estimated"]) == (call["id"], "chat", True, False)
     assert (row["input_tokens"], row["reasoning_tokens"], row["cost_micro_usd"]) == (7, None, None)
     assert (row["attempts"], row["tags"]) == (call["attempts"], call["tags"])
+    assert sinks.dead() == []
+
+
+def test_what_a_call_said_becomes_a_row_of_its_id(sinks: Sinks, acme: Any) -> None:
+    body = body_event(acme.pk, request='{\n  "content": "a\\tb \\\\ \N{SNOWMAN}"\n}')
+    sinks.append("events:bodies", body, body)
+    sinks.start()
+    sinks.wait_until_stored()
+    (row,) = sinks.rows(acme.pk, "gateway_modelcallbody")
+    assert (str(row["id"]), row["request"], row["response"]) == (body["id"], body["request"], "{}")
+    assert row["expires_at"].isoformat() == body["expires_at"]
     assert sinks.dead() == []
 
 

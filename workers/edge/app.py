@@ -24,6 +24,7 @@ from apps.core.outbound.wire import Wire
 from apps.core.seals import unseal
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
+from apps.gateway import bodies
 from apps.gateway.cache import Cache
 from apps.gateway.counting import estimated
 from apps.gateway.dispatch import Dispatcher
@@ -74,7 +75,7 @@ class Edge(Application):
         )
         self._fleet = Fleet()
         self._snapshots = SnapshotReader(self._redis, state / "snapshots", self._fleet.apply)
-        self._writer = Writer(self._redis, state / "spool", "edge")
+        self._writer = Writer(self._redis, state / "spool", "edge", dispensable={bodies.STREAM: bodies.MOST_WAITING})
         self._writer.start()
         QUEUED_EVENTS.set_function(lambda: self._writer.waiting_count)
         self._quota = WithinQuota(self._redis)

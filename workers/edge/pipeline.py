@@ -9,6 +9,7 @@ from apps.core.edge import Answer, Call, Proceed, Router, Stage, compose, json_a
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from apps.gateway import edge as gateway
+from apps.gateway.bodies import keep_bodies
 from apps.gateway.cache import Cache
 from apps.gateway.dialects.faces import refused_anthropic, refused_openai
 from apps.gateway.dispatch import Dispatcher
@@ -55,7 +56,7 @@ def build(
     _add_predictions(router, fleet, known, [record, *allowed], limit, [quota, meter])
     limit_models = limits.limit(limiter, recorder, gateway.expected)
     call = tokens.permit("gateway.call")
-    asked: Sequence[Stage] = [call, receive, gateway.read, limit_models, meter, gateway.price, cache]
+    asked: Sequence[Stage] = [call, receive, gateway.read, limit_models, keep_bodies, meter, gateway.price, cache]
     for path, face in FACES.items():
         router.add("POST", path, compose([*known, gateway.begin(face), record_model, *allowed, *asked], dispatcher))
     listed = [*known, gateway.begin(Face.CHAT), *allowed, call]

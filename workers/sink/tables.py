@@ -161,6 +161,7 @@ METER = core_schema.str_schema(pattern="^[A-Za-z0-9_.:-]{1,64}$")
 BIGINT = core_schema.int_schema(ge=0, le=2**63 - 1)
 # A sum takes thousands of the largest.
 AMOUNT = core_schema.int_schema(ge=0, le=10**15)
+LONGEST_BODY = 1_000_000
 
 USAGE = Table(
     "events:usage",
@@ -254,4 +255,16 @@ MODELS = Table(
         Column("response_bytes", "bigint", "response_bytes", BIGINT),
     ),
 )
-TABLES = (USAGE, CALLS, TOKENS, MODELS)
+BODIES = Table(
+    "events:bodies",
+    "gateway_modelcallbody",
+    "model-calls",
+    (
+        Column("id", "uuid", "id", ID),
+        Column("organization_id", "uuid", "organization_id", ID),
+        Column("expires_at", "timestamptz", "expires_at", TIME),
+        _text("request", LONGEST_BODY),
+        _text("response", LONGEST_BODY),
+    ),
+)
+TABLES = (USAGE, CALLS, TOKENS, MODELS, BODIES)

@@ -7,12 +7,13 @@ from typing import Any
 
 from apps.core import dead_letters, entries
 from apps.core.streams import MOST_EVENTS
+from apps.gateway.bodies import STREAM as BODIES
 from apps.gateway.recording import STREAM as MODELS
 from apps.logs.edge import STREAM as CALLS
 from apps.organizations.edge import STREAM as TOKENS
 from apps.usage.edge import STREAM as USAGE
 
-WAITING = (USAGE, CALLS, MODELS, TOKENS)
+WAITING = (USAGE, CALLS, MODELS, BODIES, TOKENS)
 
 
 def waiting(redis: Any) -> dict[str, tuple[int, float]]:

@@ -9,6 +9,7 @@ from apps.core.api.choices import ToldChoiceField
 from apps.deployments.models import Deployment
 from apps.gateway.enums import ErrorClass
 from apps.gateway.models import ModelCall, ModelCallBody, Route, Target, Upstream, UpstreamKey, VirtualKey
+from apps.gateway.queries import kept_body
 from apps.gateway.services import keys, routes, upstreams
 from apps.organizations.enums import TokenKind
 from apps.organizations.models import ApiToken
@@ -189,5 +190,5 @@ class ModelCallDetailSerializer(ModelCallSerializer):
 
     @extend_schema_field(BodySerializer(allow_null=True))
     def get_body(self, call: ModelCall) -> Any:
-        kept = ModelCallBody.objects.filter(pk=call.pk).first()
+        kept = kept_body(call)
         return BodySerializer(kept).data if kept else None

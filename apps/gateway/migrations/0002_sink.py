@@ -9,4 +9,7 @@ class Migration(migrations.Migration):
         ('gateway', '0001_initial'),
     ]
 
-    operations = [granted_to_sink("gateway_modelcall", "INSERT")]
+    operations = [
+        granted_to_sink("gateway_modelcall", "INSERT"),
+        granted_to_sink("gateway_modelcallbody", "INSERT"),
+    ]

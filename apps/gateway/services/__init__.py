@@ -1,6 +1,7 @@
 """What people can do with the gateway: one module for each noun."""
 
 from apps.gateway.services.keys import create_key, delete_key, update_key
+from apps.gateway.services.records import forget_old
 from apps.gateway.services.routes import create_route, delete_route, update_route
 from apps.gateway.services.upstreams import (
     add_local_model,
@@ -22,6 +23,7 @@ __all__ = [
     "delete_route",
     "delete_secret",
     "delete_upstream",
+    "forget_old",
     "set_secret_paused",
     "update_key",
     "update_route",

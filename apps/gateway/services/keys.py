@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
@@ -22,6 +23,7 @@ from apps.organizations.enums import TokenKind
 from apps.organizations.models import ApiToken
 
 LARGEST_BUDGET = 10**15
+UNWRITABLE = re.compile("[\x00\ud800-\udfff]")  # what PostgreSQL takes in no text
 
 
 class KeyColumns(TypedDict, total=False):
@@ -111,7 +113,8 @@ def _require_tags(tags: Any) -> None:
 
 
 def _is_short(name: str, value: str) -> bool:
-    return 0 < len(name) <= LONGEST_TAG and len(value) <= LONGEST_TAG and "\x00" not in name + value
+    is_writable = not UNWRITABLE.search(name + value)
+    return 0 < len(name) <= LONGEST_TAG and len(value) <= LONGEST_TAG and is_writable
 
 
 def _told(key: VirtualKey) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from apps.gateway import errors
 from apps.gateway.enums import ErrorClass
 from apps.gateway.models import Route, Target, Upstream
 from apps.gateway.services.changing import publish, unique_name
+from apps.gateway.services.upstreams import HEADER_NAME, HEADER_VALUE
 from apps.organizations import queries as organizations
 
 MOST_ROUTES = 200
@@ -25,6 +26,7 @@ MOST_TARGETS = 20
 MOST_HEADERS = 10
 LONGEST_HEADER = 200
 LATEST = 24 * 60
+OPTIONAL = ("hedge_after_ms", "bodies_days")
 
 
 class RouteColumns(TypedDict, total=False):
@@ -114,8 +116,8 @@ def _checked(route: Route) -> Route:
         raise errors.RouteInvalid(field=field, reason=messages[0]) from None
     if route.attempts < 1:
         raise errors.RouteInvalid(field="attempts", reason="At least one attempt is needed.")
-    for name in ("deadline_ms", "first_byte_ms", "idle_ms", "max_request_bytes"):
-        if getattr(route, name) < 1:
+    for name in ("deadline_ms", "first_byte_ms", "idle_ms", "max_request_bytes", "cache_ttl_s", *OPTIONAL):
+        if getattr(route, name) == 0:
             raise errors.RouteInvalid(field=name, reason="This has to be more than nothing.")
     return route
 
@@ -184,7 +186,11 @@ def wrong_condition(when: Any) -> str:
 def _are_headers(value: Any) -> bool:
     is_small = isinstance(value, Mapping) and len(value) <= MOST_HEADERS
     return is_small and all(
-        isinstance(one, str) and len(name) + len(one) <= LONGEST_HEADER for name, one in value.items()
+        isinstance(one, str)
+        and HEADER_NAME.fullmatch(name)
+        and HEADER_VALUE.fullmatch(one)
+        and len(one) <= LONGEST_HEADER
+        for name, one in value.items()
     )
 
 

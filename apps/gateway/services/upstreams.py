@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from apps.audit import services as audit
@@ -28,6 +29,7 @@ LONGEST_VALUE = 1_000
 SECRET = re.compile(r"[\x21-\x7e]+")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+HEALTH_PATH = re.compile(r"(/[\x21-\x7e]*)?")
 # The gateway writes these itself, and a key belongs among the keys, which are sealed.
 RESERVED = frozenset(
     {
@@ -201,7 +203,7 @@ def _given(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(upstream: Upstream) -> Upstream:
     """Raises `UrlNeeded`, `UrlNotNeeded`, `InvalidUrl`, `AddressRefused`, `VersionNeeded`, `HeadersInvalid`,
-    `LocalModelOff`.
+    `LocalModelOff`, `UpstreamInvalid`.
     """
     if upstream.kind == Kind.LOCAL:
         if upstream.base_url:
@@ -218,7 +220,20 @@ def _checked(upstream: Upstream) -> Upstream:
     if upstream.kind == Kind.AZURE and not upstream.api_version:
         raise errors.VersionNeeded(field="api_version")
     _require_headers(upstream.headers)
+    _require_fields(upstream)
     return upstream
+
+
+def _require_fields(upstream: Upstream) -> None:
+    try:
+        upstream.clean_fields(exclude=["headers"])
+    except ValidationError as error:
+        field, messages = next(iter(error.message_dict.items()))
+        raise errors.UpstreamInvalid(field=field, reason=messages[0]) from None
+    if upstream.most_at_once == 0:
+        raise errors.UpstreamInvalid(field="most_at_once", reason="Leave it empty for no limit, or pause the upstream.")
+    if not HEALTH_PATH.fullmatch(upstream.health_path) or upstream.health_path.startswith("//"):
+        raise errors.UpstreamInvalid(field="health_path", reason="A path begins with one slash and has no spaces.")
 
 
 def _require_headers(headers: Any) -> None:

@@ -11,7 +11,7 @@ from apps.core import formatting, http, paging, time_ranges
 from apps.core.downloads import Download
 from apps.core.http import Request
 from apps.gateway import attempts, exports, queries
-from apps.gateway.models import ModelCall, ModelCallBody
+from apps.gateway.models import ModelCall
 from apps.logs.queries import token_name
 
 
@@ -47,6 +47,6 @@ def call_detail(request: Request, model_call_id: UUID) -> HttpResponse:
         "call": call,
         "attempts": attempts.timeline(call),
         "token_name": token_name(call.token_id),
-        "body": ModelCallBody.objects.filter(pk=call.pk, expires_at__gt=timezone.now()).first(),
+        "body": queries.kept_body(call),
     }
     return render(request, "gateway/call_detail.html", context)

@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 
 from apps.core import live
 from apps.core.actors import Actor
+from apps.core.postgres.batches import delete_in_batches
 from apps.notifications.errors import InboxNeedsPerson
 from apps.notifications.models import Notification, Preference
-from apps.notifications.services.batches import delete_in_batches
 
 READ_KEPT_FOR = timedelta(days=90)
 UNREAD_KEPT_FOR = timedelta(days=180)

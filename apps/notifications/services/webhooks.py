@@ -14,10 +14,10 @@ from apps.core.actors import SYSTEM, Actor
 from apps.core.changes import apply_changes
 from apps.core.ids import uuid7
 from apps.core.outbound import client as outbound
+from apps.core.postgres.batches import delete_in_batches
 from apps.core.tenancy import current_tenant_id
 from apps.notifications import catalogue
 from apps.notifications.models import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookMessage
-from apps.notifications.services.batches import delete_in_batches
 from apps.notifications.services.notify import notify
 from apps.notifications.webhooks import clock, doorbell, errors, outbox, schedule, secrets, signing
 from apps.notifications.webhooks.enums import OPEN, DeliveryStatus
