@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+RENEWED = 'hx-get="{{ request.'
 LIVE_WITH_STATUS = [
     path
     for path in sorted(TEMPLATES.glob("*/*.html"))
-    if "{% block status %}" in (text := path.read_text()) and 'hx-get="{{ request.' in text and path.parent.name != "core"
+    if path.parent.name != "core" and "{% block status %}" in (text := path.read_text()) and RENEWED in text
 ]
 
 
