@@ -88,6 +88,10 @@ class Fleet:
         for gone in known.values():
             gone.connections.close()
 
+    def has(self, call: Call) -> bool:
+        """Whether the organization has a deployment of the name in the path."""
+        return call.parameters["name"] in self._endpoints.get(call.organization_id or "", {})
+
     def endpoint(self, call: Call) -> Endpoint:
         """The endpoint that the call's path names, in the caller's own organization and version."""
         name, version = call.parameters["name"], call.parameters.get("version")

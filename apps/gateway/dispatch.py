@@ -17,24 +17,27 @@ from typing import Any
 from pydantic_core import from_json, to_json
 from yarl import URL
 
-from apps.core.edge import Answer, Call, ClientGone, Sent
+from apps.core.edge import Answer, Call, ClientGone, Sent, json_answer
 from apps.core.errors import DomainError
 from apps.core.outbound.wire import Request, Response, Trouble, Wire, WireError
+from apps.costs import pricing
 from apps.gateway import retries, routing
 from apps.gateway.breakers import COUNTED
 from apps.gateway.configuration import Route, Target
 from apps.gateway.dialects import failures
+from apps.gateway.dialects.errors import NoFace
 from apps.gateway.dialects.failures import Failure
-from apps.gateway.dialects.readings import READINGS, Reading
+from apps.gateway.dialects.readings import READINGS, InferReading, Reading
 from apps.gateway.dialects.sse import Malformed, Parser
 from apps.gateway.dialects.translations import StreamTranslation, Translation, translation
 from apps.gateway.enums import PASSING, ErrorClass, Face, Kind
 from apps.gateway.exchange import Attempt, Exchange
 from apps.gateway.refusals import NoTarget, UpstreamFailed
 from apps.gateway.routing import Asking, Standing
-from apps.gateway.sending import COOLED_S, SET_ASIDE_S, Keys, dialect_of, fields_of, url_of
+from apps.gateway.sending import COOLED_S, SET_ASIDE_S, Keys, dialect_of, fields_of, speaks, url_of
 
 MOST_STANDINGS = 20_000
+COUNTING_S = 5.0
 WATCHED_AFTER_S = 1.0  # a caller who waits longer is looked after, and so is what is paid for nobody
 JSON = [(b"content-type", b"application/json")]
 EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -83,6 +86,33 @@ class Dispatcher:
         exchange.target = opened.attempt.target
         return await self._deliver(call, exchange, opened)
 
+    async def count(self, call: Call) -> Answer:
+        """How many tokens a call has, as the provider counts them if it does, and otherwise estimated."""
+        exchange: Exchange = call.context
+        told = await self._counted(call, exchange)
+        return json_answer({"input_tokens": exchange.input_estimate} if told is None else told)
+
+    async def _counted(self, call: Call, exchange: Exchange) -> Any:
+        targets = routing.fitting(_route(exchange), _asking(call, exchange))
+        target = next((one for one in targets if one.upstream and one.upstream.kind == Kind.ANTHROPIC), None)
+        if target is None:
+            return None
+        attempt = Attempt(target, asyncio.get_running_loop().time())
+        request = self._request(call, exchange, attempt, translation(Face.MESSAGES, Face.MESSAGES), Face.MESSAGES)
+        request.url = request.url / "count_tokens"
+        request.first_byte_s = request.idle_s = COUNTING_S
+        try:
+            response = await self._wire.send(request)
+            told = await response.read()
+        except WireError:
+            return None
+        return from_json(told) if response.status == 200 else None
+
+    def is_ready(self, route: Route) -> bool:
+        """Whether somebody would be asked now."""
+        now = asyncio.get_running_loop().time()
+        return any(self.standing(target).is_available(now) for target in route.targets)
+
     def standing(self, target: Target) -> Standing:
         """What this process has seen of whom the target leads to."""
         upstream = target.upstream
@@ -127,7 +157,7 @@ class Dispatcher:
         budget.earn(clock())
         deadline = clock() + route.deadline_s
         asking = _asking(call, exchange)
-        candidates = routing.fitting(route, asking)
+        candidates = _able(route, exchange.face, asking)
         failure: Failure | None = None
         while len(exchange.attempts) < route.attempts:
             tried = [attempt.target for attempt in exchange.attempts]
@@ -259,7 +289,7 @@ class Dispatcher:
     ) -> Opened | Answer | Failure:
         target, route = attempt.target, _route(exchange)
         if target.upstream is None:
-            return await self._deployed(call, attempt)
+            return await self._deployed(call, exchange, attempt)
         kind = target.upstream.kind
         dialect = dialect_of(kind, exchange.face)
         translated = translation(exchange.face, dialect)
@@ -293,7 +323,7 @@ class Dispatcher:
         body = to_json(translated.request(exchange.body, target.model)) if dialect != Face.INFER else exchange.raw
         return Request("POST", url, fields, body, is_trusted=is_local)
 
-    async def _deployed(self, call: Call, attempt: Attempt) -> Answer | Failure:
+    async def _deployed(self, call: Call, exchange: Exchange, attempt: Attempt) -> Answer | Failure:
         """One of the organization's own deployments, which balances and retries by itself."""
         try:
             answer = await self._deploy(call, attempt.target.deployment)
@@ -303,6 +333,7 @@ class Dispatcher:
                 raise
             return Failure(ErrorClass.OVERLOADED, error.status, error.message, error.code)
         attempt.status = answer.status
+        exchange.target, exchange.cost = attempt.target, 0  # our own machine, which is metered by itself
         return answer
 
     async def _deliver(self, call: Call, exchange: Exchange, opened: Opened) -> Answer:
@@ -367,6 +398,16 @@ def _route(exchange: Exchange) -> Route:
     return exchange.route
 
 
+def _able(route: Route, face: Face, asking: Asking) -> list[Target]:
+    """The targets that take the call and can be asked it. Raises NoFace if none of those that take it can."""
+    taking = routing.fitting(route, asking)
+    able = [target for target in taking if speaks(target, face)]
+    if taking and not able:
+        upstream = taking[0].upstream
+        raise NoFace(dialect=dialect_of(upstream.kind, face) if upstream else Face.INFER)
+    return able
+
+
 def _asking(call: Call, exchange: Exchange) -> Asking:
     user = exchange.body.get("user")
     caller = user if isinstance(user, str) and user else call.headers.get(b"x-session-id", b"").decode("latin-1")
@@ -394,10 +435,10 @@ def _takes_on(target: Target, error_class: ErrorClass) -> bool:
 
 def _input_price(target: Target) -> int | None:
     """What a million tokens of input and of output cost at the least, by which targets are ordered."""
-    if not target.prices:
+    current = pricing.in_force(target.prices, time.time())
+    if current is None:
         return None
-    newest = target.prices[-1]
-    parts = [newest.get("input"), newest.get("output")]
+    parts = [current.get("input"), current.get("output")]
     return None if None in parts else sum(_lowest(part) for part in parts)
 
 
@@ -422,7 +463,7 @@ def _opened_whole(attempt: Attempt, reading: Reading, body: bytes, translated: T
         told = from_json(body)
     except ValueError:
         raise Malformed("the answer is no JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(told, dict) and not isinstance(reading, InferReading):
         raise Malformed("the answer is no object")
     reading.whole(told)
     if reading.failure:

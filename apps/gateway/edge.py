@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -44,9 +44,9 @@ async def read(call: Call, proceed: Proceed) -> Answer:
     exchange.raw = call.body
     exchange.body = body = _parsed(call.body)
     exchange.route = route = _route(call, exchange, body)
-    exchange.is_stream = body.get("stream") is True
+    exchange.is_stream = body.get("stream") is True and exchange.face != Face.INFER
     exchange.output_most = _output_most(exchange.face, body)
-    exchange.input_estimate = count_request(body, len(call.body))
+    exchange.input_estimate = 0 if exchange.face == Face.INFER else count_request(body, len(call.body))
     if (told := call.headers.get(METADATA)) is not None:
         exchange.tags = {**_metadata(told), **exchange.tags}  # what a key is tagged with, its holder cannot change
     for tag, dimension in DIMENSIONS.items():
@@ -143,6 +143,30 @@ def _is_tag(item: tuple[str, Any]) -> bool:
     name, value = item
     is_short = isinstance(value, str) and 0 < len(name) <= LONGEST_TAG and len(value) <= LONGEST_TAG
     return is_short and "\x00" not in name + value
+
+
+def has_route(call: Call) -> bool:
+    """Whether the organization has a route of the name in the path."""
+    return call.parameters["name"] in gateway_of(call.snapshot).routes
+
+
+def described_route(is_ready: Callable[[Route], bool]) -> tuple[Proceed, Proceed]:
+    """What the Open Inference Protocol tells of a route: its metadata, and whether somebody would answer."""
+
+    async def metadata(call: Call) -> Answer:
+        return json_answer({"name": _named(call).name, "platform": "modelyard_route", "inputs": [], "outputs": []})
+
+    async def ready(call: Call) -> Answer:
+        route = _named(call)
+        answers = is_ready(route)
+        return json_answer({"name": route.name, "ready": answers}, 200 if answers else 503)
+
+    return metadata, ready
+
+
+def _named(call: Call) -> Route:
+    """The route in the path, if the caller's key may use it."""
+    return _route(call, call.context, {})
 
 
 async def unstored(call: Call) -> Answer:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from apps.gateway.configuration import Target, Upstream, UpstreamKey
+from apps.gateway.dialects.translations import TRANSLATIONS
 from apps.gateway.enums import Face, Kind
 
 Unseal = Callable[[bytes, str], bytes]
@@ -35,6 +36,12 @@ PATHS = {
     Face.MESSAGES: "v1/messages",
 }
 PASSED_ON = {Kind.ANTHROPIC: (b"anthropic-beta",), Kind.OPENAI: (b"openai-beta", b"openai-organization")}
+
+
+def speaks(target: Target, face: Face) -> bool:
+    """Whether the target can be asked what callers of that face ask."""
+    dialect = dialect_of(target.upstream.kind, face) if target.upstream else Face.INFER
+    return (face, dialect) in TRANSLATIONS
 
 
 def dialect_of(kind: Kind, face: Face) -> Face:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from apps.core import metrics
 from apps.core.edge import Answer, Call, Proceed, Router, Stage, compose, json_answer, receive
@@ -34,6 +35,15 @@ FACES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serves the Open Inference Protocol's three questions about a model, behind who asks."""
+
+    infer: Proceed
+    metadata: Proceed
+    ready: Proceed
+
+
 def build(
     snapshots: SnapshotReader,
     fleet: Fleet,
@@ -53,16 +63,24 @@ def build(
     ]
     allowed: Sequence[Stage] = [tokens.while_active, tokens.within_networks, tokens.note_use()]
     limit = limits.limit(limiter, recorder)
-    _add_predictions(router, fleet, known, [record, *allowed], limit, [quota, meter])
     limit_models = limits.limit(limiter, recorder, gateway.expected)
     call = tokens.permit("gateway.call")
-    asked: Sequence[Stage] = [call, receive, gateway.read, limit_models, keep_bodies, meter, gateway.price, cache]
+    read: Sequence[Stage] = [*allowed, call, receive, gateway.read]
+    asked: Sequence[Stage] = [*read, limit_models, keep_bodies, meter, gateway.price]
     for path, face in FACES.items():
-        router.add("POST", path, compose([*known, gateway.begin(face), record_model, *allowed, *asked], dispatcher))
-    listed = [*known, gateway.begin(Face.CHAT), *allowed, call]
+        router.add("POST", path, compose([*known, gateway.begin(face), record_model, *asked, cache], dispatcher))
+    count: Sequence[Stage] = [*known, gateway.begin(Face.MESSAGES), *read, limit_models]
+    router.add("POST", "/v1/messages/count_tokens", compose(count, dispatcher.count))
+    inspect = [gateway.begin(Face.INFER), *allowed, call]
+    listed = [*known, *inspect]
     router.add("GET", "/v1/models", compose(listed, gateway.models))
     router.add("GET", "/v1/models/{name*}", compose(listed, gateway.model))
     router.add("GET", "/v1/responses/{name}", compose(listed, gateway.unstored))
+    routed = Served(
+        compose([gateway.begin(Face.INFER), record_model, *asked, quota], dispatcher),
+        *(compose(inspect, tell) for tell in gateway.described_route(dispatcher.is_ready)),
+    )
+    _add_predictions(router, fleet, known, [record, *allowed], limit, [quota, meter], routed)
     router.refuse("/v1/", refused_openai)
     router.refuse("/v1/messages", refused_anthropic)
     _add_probes(router, snapshots)
@@ -76,13 +94,25 @@ def _add_predictions(
     allowed: Sequence[Stage],
     limit: Stage,
     metered: Sequence[Stage],
+    routed: Served,
 ) -> None:
-    predict = [*known, *allowed, tokens.permit("predictions.create"), limit, receive, *metered]
-    inspect = [*known, *allowed, tokens.permit("predictions.create", "deployments.read"), limit]
+    predict = [*allowed, tokens.permit("predictions.create"), limit, receive, *metered]
+    inspect = [*allowed, tokens.permit("predictions.create", "deployments.read"), limit]
+    served = Served(compose(predict, fleet.infer), compose(inspect, fleet.metadata), compose(inspect, fleet.ready))
+
+    def either(of_deployment: Proceed, of_route: Proceed) -> Proceed:
+        """What serves a name: a deployment, or else a route."""
+
+        async def serve(call: Call) -> Answer:
+            is_routes = not fleet.has(call) and gateway.has_route(call)
+            return await (of_route if is_routes else of_deployment)(call)
+
+        return compose(known, serve)
+
     for path in MODEL_PATHS:
-        router.add("POST", f"{path}/infer", compose(predict, fleet.infer))
-        router.add("GET", f"{path}/ready", compose(inspect, fleet.ready))
-        router.add("GET", path, compose(inspect, fleet.metadata))
+        router.add("POST", f"{path}/infer", either(served.infer, routed.infer))
+        router.add("GET", f"{path}/ready", either(served.ready, routed.ready))
+        router.add("GET", path, either(served.metadata, routed.metadata))
 
 
 def _add_probes(router: Router, snapshots: SnapshotReader) -> None:

@@ -325,8 +325,8 @@ def _event(kind: str, **told: Any) -> bytes:
 
 
 def _begun(model: Any) -> Body:
-    head: Body = {"id": chat.new_id("msg_"), "type": "message", "role": "assistant", "model": model or "", "content": []}
-    return {**head, "stop_reason": None, "stop_sequence": None, "usage": _usage(None)}
+    head: Body = {"id": chat.new_id("msg_"), "type": "message", "role": "assistant", "model": model or ""}
+    return {**head, "content": [], "stop_reason": None, "stop_sequence": None, "usage": _usage(None)}
 
 
 def _usage(counted: Tokens | None) -> Body:
