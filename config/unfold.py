@@ -115,6 +115,21 @@ UNFOLD = {
                         "link": reverse_lazy("admin:logs_callrecord_changelist"),
                     },
                     {
+                        "title": "Upstreams",
+                        "icon": "dns",
+                        "link": reverse_lazy("admin:gateway_upstream_changelist"),
+                    },
+                    {
+                        "title": "Routes",
+                        "icon": "alt_route",
+                        "link": reverse_lazy("admin:gateway_route_changelist"),
+                    },
+                    {
+                        "title": "Model calls",
+                        "icon": "smart_toy",
+                        "link": reverse_lazy("admin:gateway_modelcall_changelist"),
+                    },
+                    {
                         "title": "Limits",
                         "icon": "traffic",
                         "link": reverse_lazy("admin:ratelimits_policy_changelist"),

@@ -56,8 +56,12 @@ PAGES = {
     "override": Page("usage.Override", "usage:usage", is_own=False),
     "planlimitoverride": Page("ratelimits.PlanLimitOverride", "ratelimits:plan-detail", is_own=False),
     "policy": Page("ratelimits.Policy", "ratelimits:policy-detail"),
+    "priceoverride": Page("costs.PriceOverride", "gateway:price-list", is_own=False),
     "project": Page("organizations.Project", "organizations:project-detail"),
+    "route": Page("gateway.Route", "gateway:route-detail"),
     "trainingrun": Page("training.TrainingRun", "training:run-detail"),
+    "upstream": Page("gateway.Upstream", "gateway:upstream-detail"),
+    "virtualkey": Page("gateway.VirtualKey", "gateway:key-detail"),
     "webhookendpoint": Page("notifications.WebhookEndpoint", "notifications:webhook-detail"),
 }
 
