@@ -8,6 +8,8 @@ from rest_framework.routers import SimpleRouter
 from apps.accounts.api.urls import paths as sign_in_paths
 from apps.audit.api.views import AuditApi
 from apps.console.data_rights.api import DataExportsApi, DeletionApi
+from apps.costs.api.urls import paths as cost_paths
+from apps.costs.api.urls import routes as costs
 from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
 from apps.gateway.api.urls import routes as gateway
@@ -41,7 +43,7 @@ router.register("projects", ProjectApi)
 router.register("tokens", TokenApi)
 router.register("audit", AuditApi)
 router.register("organization/exports", DataExportsApi)
-of_apps = (jobs, datasets, registry, training, deployments, gateway, calls, usage, limits, notifications)
+of_apps = (jobs, datasets, registry, training, deployments, gateway, costs, calls, usage, limits, notifications)
 for prefix, view in chain.from_iterable(of_apps):
     router.register(prefix, view)
 
@@ -61,6 +63,7 @@ urlpatterns = [
     *job_paths,
     *usage_paths,
     *limit_paths,
+    *cost_paths,
     *notification_paths,
     path("", include(router.urls)),
 ]

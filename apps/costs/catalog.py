@@ -11,14 +11,17 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 from genai_prices import data_snapshot, types
 
 from apps.costs.models import PriceOverride
 
 MICRO = 1_000_000
-LOCAL = "local"
+LOCAL, LIST, OWN_PRICE = "local", "list", "own"  # where a price comes from
+LIST_NAME = f"genai-prices {version('genai-prices')}"
 # By the kind of an upstream; others are found by their address.
 PROVIDERS = {"openai": ("openai",), "azure": ("azure", "openai"), "anthropic": ("anthropic",), "gemini": ("google",)}
 OWN = ("input", "cached", "cache_write", "output")
@@ -58,11 +61,18 @@ def book() -> Book:
 
 
 def provider_of(kind: str, base_url: str) -> str:
-    """The provider's id in the list, by which overrides name it; the kind itself if the list does not know it."""
+    """The provider's id in the list, by which overrides name it; of one that the list does not know, its host."""
     if kind in PROVIDERS:
         return PROVIDERS[kind][0]
     found = _provider_at(base_url)
-    return found.id if found else kind
+    return found.id if found else _host(base_url) or kind
+
+
+def _host(base_url: str) -> str:
+    try:
+        return urlsplit(base_url).hostname or ""
+    except ValueError:
+        return ""
 
 
 @lru_cache(4096)
@@ -99,7 +109,7 @@ def _is_sayable(price: types.ModelPrice) -> bool:
 
 
 def _list(price: types.ModelPrice, constraint: Any) -> PriceList:
-    told: dict[str, Any] = {"from": 0, "source": "list"}
+    told: dict[str, Any] = {"from": 0, "source": LIST}
     if isinstance(constraint, types.StartDateConstraint):
         told["from"] = _epoch(constraint.start_date)
     elif isinstance(constraint, types.TimeOfDateConstraint):
@@ -123,9 +133,11 @@ def _micro(price: Any) -> Any:
 
 
 def _own_list(override: PriceOverride) -> PriceList:
+    until = override.effective_until
     return {
         "from": _epoch(override.effective_from),
-        "source": "own",
+        **({"until": _epoch(until)} if until else {}),
+        "source": OWN_PRICE,
         "input": override.input_price,
         "cached": override.cached_price,
         "cache_write": override.cache_write_price,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.core import tenancy
 
@@ -11,11 +11,15 @@ LARGEST = 10**12  # micro-USD per million tokens: a dollar a token
 
 
 class PriceOverride(tenancy.TenantModel):
-    """The price of one model from a day on, in micro-USD per million tokens; a class without a price is unpriced."""
+    """The price of one model from a day on (UTC), in micro-USD per million tokens; a class without one is unpriced.
 
-    provider = models.CharField(max_length=40)
-    model = models.CharField(max_length=120)
+    It counts until the day `effective_until` begins; on a day for which there are several, the one that began last.
+    """
+
+    provider = models.CharField(max_length=253)
+    model = models.CharField(max_length=200)
     effective_from = models.DateField()
+    effective_until = models.DateField(null=True, blank=True)
     input_price = models.BigIntegerField(null=True, blank=True)
     cached_price = models.BigIntegerField(null=True, blank=True)
     cache_write_price = models.BigIntegerField(null=True, blank=True)
@@ -25,6 +29,10 @@ class PriceOverride(tenancy.TenantModel):
         constraints = [
             models.UniqueConstraint(
                 fields=["organization", "provider", "model", "effective_from"], name="costs_override_once_a_day"
+            ),
+            models.CheckConstraint(
+                condition=Q(effective_until__isnull=True) | Q(effective_until__gt=F("effective_from")),
+                name="costs_override_ends_after_it_begins",
             ),
             *(
                 models.CheckConstraint(

@@ -1,8 +1,8 @@
 """What tokens cost, in whole micro-USD. Imports no Django: the data plane prices its calls itself.
 
-A price list says from when it counts, and the price of a million tokens of each class: a number, or steps of
-`[above this many input tokens, price]`, of which the last that is passed counts for all tokens of the call. A class
-without a price makes a call unpriced if it has such tokens: nobody knows what it cost, which is not nothing.
+A price list says from when (and until when) it counts, and the price of a million tokens of each class: a number, or
+steps of `[above this many input tokens, price]`, of which the last that is passed counts for all tokens of the call. A
+class without a price makes a call unpriced if it has such tokens: nobody knows what it cost, which is not nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ def cost(prices: Sequence[PriceList], quantities: Mapping[str, int], at: float) 
 
 def in_force(prices: Sequence[PriceList], at: float) -> PriceList | None:
     """The last of `prices`, which are in the order of their beginnings, that counts at that time."""
-    return next((one for one in reversed(prices) if one["from"] <= at and _is_hour(one, at)), None)
+    return next((one for one in reversed(prices) if one["from"] <= at and _lasts(one, at) and _is_hour(one, at)), None)
+
+
+def _lasts(one: PriceList, at: float) -> bool:
+    return "until" not in one or bool(at < one["until"])
 
 
 def _is_hour(one: PriceList, at: float) -> bool:

@@ -143,6 +143,7 @@ def _costs() -> dict[str, Any]:
     return {
         "cost": Sum("cost_micro_usd"),
         "saved": Sum("saved_micro_usd"),
+        "priced": Count("cost_micro_usd"),
         "unpriced": Count("id", filter=Q(cost_micro_usd__isnull=True, status__lt=400)),
     }
 
@@ -151,19 +152,26 @@ def _worked_out(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"error_share": row["errors"] / row["calls"], "p50_ms": row["p50"][0] / 1000}
 
 
-def _total(found: list[Mapping[str, Any]]) -> dict[str, int]:
-    names = ("calls", "errors", "cost", "saved", "unpriced", *(f"sum_{name}" for _, name in TOKEN_CLASSES))
-    totals = {name.removeprefix("sum_"): sum(row.get(name) or 0 for row in found) for name in names}
+def _total(found: list[Mapping[str, Any]]) -> dict[str, Any]:
+    names = ("calls", "errors", "cost", "saved", "priced", "unpriced", *(f"sum_{name}" for _, name in TOKEN_CLASSES))
+    totals: dict[str, Any] = {name.removeprefix("sum_"): sum(row.get(name) or 0 for row in found) for name in names}
+    if totals["unpriced"] and not totals["priced"]:
+        totals["cost"] = None  # nobody knows, which is not nothing
     return {**totals, "tokens": sum(totals[name] for _, name in TOKEN_CLASSES)}
 
 
 def _summed(
     label: str, steps: list[datetime], found: list[Mapping[str, Any]], columns: Any, text: Any = format_count
 ) -> charts.TimeSeries:
-    series = [
-        charts.Series(title, [row.get(f"sum_{name}", row.get(name)) or 0 for row in found]) for title, name in columns
-    ]
+    series = [charts.Series(title, [_sum_of(row, name) for row in found]) for title, name in columns]
     return charts.time_series(label, steps, series, text=text, height=CHART_HEIGHT)
+
+
+def _sum_of(row: Mapping[str, Any], name: str) -> int | None:
+    """A step's sum; of a cost a gap where none of its calls is priced."""
+    if name == "cost" and row.get("unpriced") and not row["priced"]:
+        return None
+    return row.get(f"sum_{name}", row.get(name)) or 0
 
 
 def _latency_chart(steps: list[datetime], found: list[Mapping[str, Any]]) -> charts.TimeSeries:

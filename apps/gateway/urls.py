@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.gateway.views import calls, keys, playground, routes, upstreams
+from apps.gateway.views import calls, keys, playground, prices, routes, upstreams
 
 app_name = "gateway"
 
@@ -32,6 +32,10 @@ urlpatterns = [
     path("calls/chart/", calls.call_chart, name="call-chart"),
     path("calls/export/", calls.call_export, name="call-export"),
     path("calls/<uuid:model_call_id>/", calls.call_detail, name="call-detail"),
+    path("prices/", prices.price_list, name="price-list"),
+    path("prices/new/", prices.price_create, name="price-create"),
+    path("prices/<uuid:price_id>/", prices.price_edit, name="price-edit"),
+    path("prices/<uuid:price_id>/delete/", prices.price_delete, name="price-delete"),
     path("playground/", playground.playground, name="playground"),
     path("playground/pass/", playground.playground_pass, name="playground-pass"),
     path("playground/snippet/", playground.playground_snippet, name="playground-snippet"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 from apps.core.formatting import format_duration, format_percent
 from apps.gateway.enums import CacheMode, Strategy
@@ -18,6 +20,7 @@ CHOOSES = {
     Strategy.LEAST_BUSY: "the one with the fewest calls under way",
     Strategy.STICKY: "always the same one for the same caller",
 }
+NO_PRICES: Mapping[UUID, str] = MappingProxyType({})
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -29,6 +32,7 @@ class Step:
     share: float | None
     conditions: str
     is_away: bool
+    price: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,11 @@ class Tier:
     steps: list[Step]
 
 
-def tiers(route: Route, targets: Iterable[Target]) -> list[Tier]:
-    """The targets by tier, in the order they are tried."""
+def tiers(route: Route, targets: Iterable[Target], prices: Mapping[UUID, str] = NO_PRICES) -> list[Tier]:
+    """The targets by tier, in the order they are tried, with what `prices` tells of each."""
     ordered = sorted(targets, key=lambda target: (target.tier, str(target.pk)))
     grouped = [list(group) for _, group in groupby(ordered, key=lambda target: target.tier)]
-    return [_tier(route, number, group) for number, group in enumerate(grouped)]
+    return [_tier(route, number, group, prices) for number, group in enumerate(grouped)]
 
 
 def promise(route: Route, targets: Sequence[Target]) -> str:
@@ -80,17 +84,17 @@ def conditions(when: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _tier(route: Route, number: int, targets: list[Target]) -> Tier:
+def _tier(route: Route, number: int, targets: list[Target], prices: Mapping[UUID, str]) -> Tier:
     total = sum(target.weight for target in targets)
     shares = [target.weight / total if total and route.strategy == Strategy.WEIGHTED else None for target in targets]
-    steps = [_step(target, share) for target, share in zip(targets, shares, strict=True)]
+    steps = [_step(target, share, prices.get(target.pk, "")) for target, share in zip(targets, shares, strict=True)]
     note = f"Chosen {CHOOSES[Strategy(route.strategy)]}" if len(targets) > 1 else ""
     return Tier("First" if number == 0 else "If that fails", note, steps)
 
 
-def _step(target: Target, share: float | None) -> Step:
+def _step(target: Target, share: float | None, price: str) -> Step:
     is_away = target.upstream.is_paused if target.upstream else target.deployment.is_stopped  # type: ignore[union-attr]
-    return Step(target, share, conditions(target.when), is_away)
+    return Step(target, share, conditions(target.when), is_away, price)
 
 
 def _asked(route: Route, tier: Tier) -> str:

@@ -40,6 +40,7 @@ ROW_OF_AREA = {
     "gateway/routes": "route_id",
     "gateway/keys": "key_id",
     "gateway/calls": "model_call_id",
+    "costs/overrides": "price_id",
 }
 
 

@@ -43,6 +43,7 @@ AREA_OF_PATH = {
     "job-queues": "jobs",
     "ratelimits": "limits",
     "gateway": "gateway",
+    "costs": "prices",
     "webhooks": "webhooks",
     "webhook-deliveries": "webhooks",
 }

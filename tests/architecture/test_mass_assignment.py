@@ -94,6 +94,8 @@ VALID: dict[tuple[str, str], Callable[[Rows], dict[str, Any]]] = {
     ("patch", "/api/v1/gateway/routes/{id}/"): lambda rows: {"description": "new"},
     ("post", "/api/v1/gateway/keys/"): lambda rows: {"name": "new"},
     ("patch", "/api/v1/gateway/keys/{id}/"): lambda rows: {"tags": {"team": "new"}},
+    ("post", "/api/v1/costs/overrides/"): lambda rows: {"provider": "openai", "model": "new", "output_price": 1},
+    ("patch", "/api/v1/costs/overrides/{id}/"): lambda rows: {"output_price": 2},
     ("post", "/api/v1/webhooks/"): lambda rows: {"url": "https://example.com/new"},
     ("patch", "/api/v1/webhooks/{id}/"): lambda rows: {"description": "new"},
     ("post", "/api/v1/webhooks/{id}/rotate/"): lambda rows: {"overlap_hours": 1},

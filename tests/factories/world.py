@@ -90,7 +90,7 @@ def build(organization: Any, actor: Actor, mark: str = "walnut") -> dict[str, Mo
         secret = upstream.keys.get()
         model_call = _model_call(mark)
         ModelCallBody.objects.create(id=model_call.pk, request=mark, response=mark, expires_at=soon)
-        PriceOverride.objects.create(provider="openai", model=mark, effective_from=soon.date(), input_price=1)
+        price = PriceOverride.objects.create(provider="openai", model=mark, effective_from=soon.date(), input_price=1)
         listed = limits.create_entry("deny", "header", f"{mark}-customer", header="x-customer", by=actor)
     return {
         "dataset_id": dataset,
@@ -119,6 +119,7 @@ def build(organization: Any, actor: Actor, mark: str = "walnut") -> dict[str, Mo
         "route_id": route,
         "key_id": key,
         "model_call_id": model_call,
+        "price_id": price,
     }
 
 

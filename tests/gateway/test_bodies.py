@@ -21,6 +21,7 @@ from tests.gateway.plane import add_route, add_upstream, target
 from tests.gateway.test_edge import ask, events, running, stand_in  # noqa: F401 - fixtures
 from tests.gateway.test_pages import make_call
 from tests.replica.models import ModelFiles
+from tests.stand_ins import provider
 from tests.stand_ins.provider import Provider
 from tests.stand_ins.provider_answers import HELLO
 
@@ -113,10 +114,16 @@ def test_a_route_keeps_what_was_asked_and_answered_under_the_call_s_id(plane: Pl
     assert len(plane.valkey.events("events:bodies")) == 2
 
 
-def test_what_a_provider_refused_is_kept_too(plane: Plane) -> None:
-    assert ask(plane, model="kept", behaviour="refused").status
-    [kept] = events(plane, "events:bodies")
-    assert kept["response"]
+def test_what_was_told_of_a_failure_is_kept_too(plane: Plane, stand_in: Provider) -> None:  # noqa: F811
+    stand_in.answer = provider.refusing(400, "There is no such tool.", "invalid_request_error")
+    assert ask(plane, model="kept").status == 400
+    stand_in.answer = provider.reset_after(3)
+    ask(plane, model="kept", stream=True)
+    refused, cut = (json.loads(one["response"]) for one in events(plane, "events:bodies", 2))
+    assert "There is no such tool." in refused["error"]["message"]
+    assert cut["unfinished"]
+    assert 0 < len(cut["text"]) < len(HELLO.text)
+    assert HELLO.text.startswith(cut["text"])
 
 
 def test_bodies_go_on_their_day_and_calls_after_theirs(in_acme: Any, settings: Any) -> None:

@@ -47,6 +47,7 @@ PAGES = (
     Place("Upstreams", "server", "gateway:upstream-list", "gateway.read", "Gateway", "providers openai anthropic"),
     Place("Virtual keys", "key-round", "gateway:key-list", "gateway.read", "Gateway", "budgets llm"),
     Place("Model calls", "scroll-text", "gateway:call-list", "model_calls.read", "Gateway", "tokens cost llm"),
+    Place("Prices", "circle-dollar-sign", "gateway:price-list", "prices.read", "Gateway", "costs list override"),
     Place("Playground", "message-square", "gateway:playground", "gateway.call", "Gateway", "chat try prompt"),
     Place("Dead jobs", "heart-pulse", "jobs:dead-list", "jobs.read", "Jobs", "failed retry discard"),
     Place("Queues", "layers", "jobs:queue-list", "jobs.read", "Jobs", "workers depth throughput"),

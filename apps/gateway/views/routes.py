@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.core import http, time_ranges
 from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
-from apps.gateway import queries, services, wording
+from apps.gateway import prices, queries, services, wording
 from apps.gateway.forms.routes import RouteEditForm, RouteForm, chosen_targets, target_forms, with_another_row
 from apps.gateway.models import Route, Upstream
 from apps.gateway.snippets import example, snippets
@@ -42,7 +42,7 @@ def route_detail(request: Request, route_id: UUID) -> HttpResponse:
         "route": route,
         "range": time_ranges.named(request.GET.get("range", "")),
         "promise": wording.promise(route, targets),
-        "tiers": wording.tiers(route, targets),
+        "tiers": wording.tiers(route, targets, prices.told_of(targets, timezone.now())),
         "snippets": snippets(settings.EDGE_URL, example(route.name)),
     }
     return render(request, "gateway/route_detail.html", context)
