@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -19,10 +19,11 @@ UNPRICED = "unpriced"
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """The price of one class: what counts, and beside an own one the list's."""
+    """The price of one class: what counts, what it is for larger inputs, and beside an own one the list's."""
 
     title: str
     text: str
+    steps: Sequence[str] = ()
     listed: str = ""
 
 
@@ -67,7 +68,7 @@ class PricedModel:
     def amounts(self) -> list[Amount]:
         listed = pricing.in_force([one for one in self.prices if one["source"] == catalog.LIST], self.now)
         is_own = self.source == catalog.OWN_PRICE
-        return [Amount(title, _of(self.current, name), _of(listed, name) if is_own else "") for title, name in CLASSES]
+        return [_amount(title, name, self.current, listed if is_own else None) for title, name in CLASSES]
 
     @property
     def key(self) -> str:
@@ -116,14 +117,10 @@ def day_of(seconds: float) -> str:
 
 
 def said(amount: Any) -> str:
-    """The price of a million tokens of a class, with its steps."""
+    """The price of a million tokens of a class; of one with steps, that of small inputs."""
     if amount is None:
         return UNPRICED
-    if not isinstance(amount, list):
-        return exact(amount)
-    (_, base), *steps = amount
-    later = [f"{exact(price)} above {format_count(above)}" for above, price in steps]
-    return ", ".join([exact(base), *later])
+    return exact(amount[0][1] if isinstance(amount, list) else amount)
 
 
 def exact(micro: int) -> str:
@@ -141,6 +138,12 @@ def _priced(book: catalog.Book, target: Target, now: datetime) -> PricedModel:
     return PricedModel(provider, target.model, prices, now.timestamp())
 
 
+def _amount(title: str, name: str, price: Mapping[str, Any] | None, instead_of: Mapping[str, Any] | None) -> Amount:
+    told = price.get(name) if price else None
+    steps = [f"{exact(one)} above {format_count(above)}" for above, one in told[1:]] if isinstance(told, list) else []
+    return Amount(title, said(told), steps, _of(instead_of, name) if instead_of else "")
+
+
 def _of(price: Mapping[str, Any] | None, name: str) -> str:
     return said(price.get(name)) if price else UNPRICED
 
@@ -150,4 +153,5 @@ def _in_words(price: Mapping[str, Any] | None) -> str:
         return UNPRICED
     if price["source"] == catalog.LOCAL:
         return "free"
-    return f"{_of(price, 'input')} in, {_of(price, 'output')} out"
+    has_steps = any(isinstance(price.get(name), list) for _, name in CLASSES)
+    return f"{'from ' * has_steps}{_of(price, 'input')} in, {_of(price, 'output')} out"

@@ -487,12 +487,12 @@ def snippet(parser: Parser, token: Token) -> SnippetNode:
 
 
 @register.simple_block_tag(takes_context=True)
-def code(context: Context, content: str, label: str = "", title: str = "") -> str | SafeString:
+def code(context: Context, content: str, label: str = "", title: str = "", *, wraps: bool = False) -> str | SafeString:
     """A block of code with a copy button; inside `{% snippet %}` one of its tabs, called `label`."""
     text = _trimmed(content, "\n ")
     samples = context.get("code_samples")
     if samples is None:
-        return _render("code", text=text, label=label, title=title or label)
+        return _render("code", text=text, label=label, title=title or label, wraps=wraps)
     samples.append({"label": label, "text": text})
     return ""
 

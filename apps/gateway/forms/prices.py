@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.core.forms import EditForm
 from apps.costs.models import PriceOverride
 from apps.costs.services import PRICES
+from apps.gateway.prices import exact
 
 MICRO = 1_000_000
 MOST_TOKENS = 10**12
@@ -18,6 +19,10 @@ MOST_TOKENS = 10**12
 def today() -> date:
     """Days of prices are UTC's, as those of the list."""
     return timezone.now().astimezone(UTC).date()
+
+
+def _dollars(micro: int | None) -> str | None:
+    return None if micro is None else exact(micro).removeprefix("$").replace(",", "")
 
 
 def _amount(label: str, help_text: str = "") -> forms.DecimalField:
@@ -64,9 +69,7 @@ class PriceEditForm(AmountsForm, EditForm):
         row = self.row
         assert isinstance(row, PriceOverride)  # noqa: S101
         values = super()._values()
-        return {
-            name: value / MICRO if name in PRICES and value is not None else value for name, value in values.items()
-        }
+        return {name: _dollars(value) if name in PRICES else value for name, value in values.items()}
 
 
 class CalculatorForm(forms.Form):
