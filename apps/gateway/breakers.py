@@ -6,7 +6,7 @@ Source: M. Nygard, Release It!, chapter 5. Times are seconds of one monotonic cl
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ LEAST_CALLS = 10
 FAILED_SHARE = 0.5
 FAILED_IN_A_ROW = 5
 OPEN_S, MOST_OPEN_S = 2.0, 60.0
+MINUTES = 5  # for which failures are counted
 # A limit or a refused key is one key's, and a model that is not there one target's: the server itself is well.
 COUNTED = frozenset(
     {
@@ -92,3 +93,24 @@ class Breaker:
         self._failed += is_failure
         while self._ends[0][0] < now - WINDOW_S or len(self._ends) > 1_000:
             self._failed -= self._ends.popleft()[1]
+
+
+@dataclass(slots=True)
+class Failures:
+    """How many calls failed lately, by class: in this minute and the four before it."""
+
+    _minutes: deque[tuple[int, Counter[str]]] = field(default_factory=lambda: deque(maxlen=MINUTES))
+
+    def note(self, error_class: ErrorClass, now: float) -> None:
+        minute = int(now // 60)
+        if not self._minutes or self._minutes[-1][0] != minute:
+            self._minutes.append((minute, Counter()))
+        self._minutes[-1][1][error_class.value] += 1
+
+    def lately(self, now: float) -> dict[str, int]:
+        first = int(now // 60) - MINUTES + 1
+        counts: Counter[str] = Counter()
+        for minute, of_minute in self._minutes:
+            if minute >= first:
+                counts.update(of_minute)
+        return dict(counts)

@@ -40,6 +40,11 @@ class Upstream:
     health_interval_s: float
 
     @property
+    def address(self) -> str:
+        """What tells it apart from a server that it was before."""
+        return str(self.base_url or "")
+
+    @property
     def place(self) -> str:
         return f"gateway:{self.organization_id}:{self.id}"
 
@@ -119,7 +124,7 @@ def gateway_of(snapshot: Snapshot | None) -> Gateway:
 
 
 def compiled(organization_id: str, section: Mapping[str, Any]) -> Gateway:
-    upstreams = {id: _upstream(organization_id, id, told) for id, told in section["upstreams"].items()}
+    upstreams = {id: upstream_of(organization_id, id, told) for id, told in section["upstreams"].items()}
     return Gateway(
         {name: _route(name, told, upstreams) for name, told in section["routes"].items()},
         {token_id: _key(told) for token_id, told in section["keys"].items()},
@@ -127,7 +132,7 @@ def compiled(organization_id: str, section: Mapping[str, Any]) -> Gateway:
     )
 
 
-def _upstream(organization_id: str, upstream_id: str, told: Mapping[str, Any]) -> Upstream:
+def upstream_of(organization_id: str, upstream_id: str, told: Mapping[str, Any]) -> Upstream:
     health = told["health"] or {"path": "", "interval_s": 0}
     return Upstream(
         id=upstream_id,

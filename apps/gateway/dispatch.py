@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from apps.core.outbound.wire import Request, Response, Trouble, Wire, WireError
 from apps.costs import pricing
 from apps.gateway import retries, routing
 from apps.gateway.breakers import COUNTED
-from apps.gateway.configuration import Route, Target
+from apps.gateway.configuration import Route, Target, Upstream
 from apps.gateway.dialects import failures
 from apps.gateway.dialects.errors import NoFace
 from apps.gateway.dialects.failures import Failure
@@ -75,7 +75,7 @@ class Dispatcher:
     def __init__(self, wire: Wire, keys: Keys, deploy: Deploy, count: Callable[[Exchange, str], Any], llm: str) -> None:
         self._wire, self._keys, self._deploy, self._count = wire, keys, deploy, count
         self._llm = URL(llm) if llm else None
-        self._standings: OrderedDict[tuple[str, str], Standing] = OrderedDict()
+        self._standings: OrderedDict[tuple[str, ...], Standing] = OrderedDict()
         self._budgets: OrderedDict[str, retries.Budget] = OrderedDict()
 
     async def __call__(self, call: Call) -> Answer:
@@ -115,14 +115,23 @@ class Dispatcher:
 
     def standing(self, target: Target) -> Standing:
         """What this process has seen of whom the target leads to."""
-        upstream = target.upstream
-        key = (upstream.id, str(upstream.base_url)) if upstream else (target.id, target.deployment)
+        return self.standing_of(target.upstream) if target.upstream else self._standing(target.id, target.deployment)
+
+    def standing_of(self, upstream: Upstream) -> Standing:
+        """What this process has seen of the server that the upstream names now."""
+        standing = self._standing(upstream.id, upstream.address)
+        standing.upstream = upstream
+        return standing
+
+    def standings(self) -> Iterable[Standing]:
+        return self._standings.values()
+
+    def _standing(self, *key: str) -> Standing:
         standing = self._standings.get(key)
         if standing is None:
             standing = self._standings[key] = Standing()
             if len(self._standings) > MOST_STANDINGS:
                 self._standings.popitem(last=False)
-        standing.most_at_once = upstream.most_at_once if upstream else None
         return standing
 
     async def _watched(self, call: Call, work: Any) -> Opened | Answer:
@@ -170,8 +179,10 @@ class Dispatcher:
             if not isinstance(outcome, Failure):
                 return outcome
             failure = outcome
-        if failure is None:
+        if failure is None and not candidates:
             raise NoTarget(name=route.name)
+        if failure is None:
+            failure = self._nobody(route, candidates, clock())
         exchange.error_class = failure.error_class
         raise UpstreamFailed(failure)
 
@@ -194,9 +205,14 @@ class Dispatcher:
         available = [target for target in fresh if self.standing(target).is_available(now)]
         # Whom nobody may call now is passed over as if it had just said that it has too much to do.
         instead = [one for one in available if one.tier == first or _takes_on(one, ErrorClass.OVERLOADED)]
-        tier = instead[0].tier if instead else first
-        of_tier = [target for target in instead or fresh if target.tier == tier]
+        of_tier = [target for target in instead if target.tier == instead[0].tier]
         return routing.choose(route.strategy, of_tier, self.standing, asking, _input_price, now)
+
+    def _nobody(self, route: Route, candidates: Sequence[Target], now: float) -> Failure:
+        """Nobody may be asked now: their breakers are open, or they have as many calls as they take at once."""
+        wait = min(self.standing(target).opens_in(now) for target in candidates)
+        said = f"Who answers for {route.name} failed lately or has all the calls that it takes. Try again in a moment."
+        return Failure(ErrorClass.OVERLOADED, 0, said, retry_after_s=wait)
 
     async def _may_retry(
         self, budget: retries.Budget, target: Target, tried: Sequence[Target], failure: Failure, deadline: float
@@ -231,10 +247,10 @@ class Dispatcher:
         try:
             done, _ = await asyncio.wait(tasks, timeout=route.hedge_after_s)
             now = asyncio.get_running_loop().time()
-            others = [one for one in candidates if one not in [attempt.target for attempt in exchange.attempts]]
-            if not done and others and self._budget(route).spend(now):
-                other = routing.choose(route.strategy, others, self.standing, asking, _input_price, now)
-                assert other is not None  # noqa: S101
+            tried = [attempt.target for attempt in exchange.attempts]
+            others = [one for one in candidates if one not in tried and self.standing(one).is_available(now)]
+            other = None if done else routing.choose(route.strategy, others, self.standing, asking, _input_price, now)
+            if other is not None and self._budget(route).spend(now):
                 tasks.add(asyncio.ensure_future(self._attempt(call, exchange, other, deadline, is_hedge=True)))
             return await _first_answer(tasks)
         finally:
@@ -251,6 +267,7 @@ class Dispatcher:
         standing = self.standing(target)
         standing.breaker.pass_one(attempt.started)
         standing.health.in_flight += 1
+        standing.called_at = attempt.started
         outcome: Opened | Answer | Failure | None = None
         try:
             outcome = await self._open(call, exchange, attempt, deadline)
@@ -274,6 +291,7 @@ class Dispatcher:
                 standing.health.succeed(attempt.took_s, now)
             return
         attempt.error_class, attempt.message = outcome.error_class, outcome.message
+        standing.failures.note(outcome.error_class, now)
         if outcome.error_class in COUNTED:
             standing.breaker.fail(now)
             standing.health.fail(now, is_unreachable=False)

@@ -12,10 +12,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from apps.deployments.balancing import Health
-from apps.gateway.breakers import Breaker
-from apps.gateway.configuration import Route, Target
+from apps.gateway.breakers import Breaker, Failures
+from apps.gateway.configuration import Route, Target, Upstream
 from apps.gateway.enums import Strategy
 
+LEAST_WAIT_S = 1.0
 Costs = Callable[[Target], int | None]
 
 
@@ -23,13 +24,20 @@ Costs = Callable[[Target], int | None]
 class Standing:
     """What this process has seen of one upstream, or of one deployment behind a route."""
 
+    upstream: Upstream | None = None
     breaker: Breaker = field(default_factory=Breaker)
     health: Health = field(default_factory=Health)
-    most_at_once: int | None = None
+    failures: Failures = field(default_factory=Failures)
+    called_at: float = -math.inf
 
     def is_available(self, now: float) -> bool:
-        is_full = self.most_at_once is not None and self.health.in_flight >= self.most_at_once
+        most = self.upstream.most_at_once if self.upstream else None
+        is_full = most is not None and self.health.in_flight >= most
         return not is_full and self.breaker.may_pass(now)
+
+    def opens_in(self, now: float) -> float:
+        """Seconds after which asking again makes sense."""
+        return max(self.breaker.open_until - now, LEAST_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +87,20 @@ def choose(
     cost: Costs,
     now: float,
 ) -> Target | None:
-    """One of `targets`, None without any. When none is available, the one whose breaker closes first is tried."""
+    """One of `targets`, which may all be called now; None without any."""
     if len(targets) < 2:
         return targets[0] if targets else None
-    available = [target for target in targets if standing(target).is_available(now)]
-    if not available:
-        return min(targets, key=lambda target: standing(target).breaker.open_until)
     if strategy == Strategy.WEIGHTED:
-        return _weighted(available)
+        return _weighted(targets)
     if strategy == Strategy.FASTEST:
-        available = random.sample(available, min(len(available), 2))  # two of them, so that nobody herds
+        targets = random.sample(targets, 2)  # two of them, so that nobody herds
     ranks: dict[Strategy, Callable[[Target], Any]] = {
         Strategy.FASTEST: lambda target: standing(target).health.load(now),
         Strategy.LEAST_BUSY: lambda target: (standing(target).health.in_flight, random.random()),  # noqa: S311
         Strategy.CHEAPEST: lambda target: _unpriced_last(cost(target)),
         Strategy.STICKY: lambda target: -_rendezvous(target, asking.caller),
     }
-    return min(available, key=ranks[strategy])
+    return min(targets, key=ranks[strategy])
 
 
 def _weighted(targets: Sequence[Target]) -> Target:

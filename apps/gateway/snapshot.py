@@ -20,7 +20,7 @@ def compile_section() -> dict[str, dict[str, Any]]:
     names = {route.pk: route.name for route in routes}
     book = catalog.book()
     return {
-        "upstreams": {str(pk): _upstream(upstream) for pk, upstream in open_upstreams.items()},
+        "upstreams": {str(pk): told(upstream) for pk, upstream in open_upstreams.items()},
         "routes": {route.name: _route(route, open_upstreams, book) for route in routes},
         "keys": {str(key.token_id): _key(key, names) for key in VirtualKey.objects.order_by("pk")},
     }
@@ -31,7 +31,8 @@ def _routes() -> list[Route]:
     return list(Route.objects.filter(is_paused=False).prefetch_related(Prefetch("targets", targets)).order_by("name"))
 
 
-def _upstream(upstream: Upstream) -> dict[str, Any]:
+def told(upstream: Upstream) -> dict[str, Any]:
+    """An upstream as the data plane is told of it, with those of its keys that are fetched."""
     health = {"path": upstream.health_path, "interval_s": upstream.health_interval_s}
     return {
         "name": upstream.name,

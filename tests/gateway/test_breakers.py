@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.gateway.breakers import FAILED_IN_A_ROW, LEAST_CALLS, MOST_OPEN_S, OPEN_S, WINDOW_S, Breaker, State
+from apps.gateway.breakers import FAILED_IN_A_ROW, LEAST_CALLS, MOST_OPEN_S, OPEN_S, WINDOW_S, Breaker, Failures, State
+from apps.gateway.enums import ErrorClass
 
 
 def failed(times: int, now: float = 0.0) -> Breaker:
@@ -96,3 +97,13 @@ def test_its_memory_is_bounded(calls: int) -> None:
     for _ in range(calls):
         breaker.succeed(1.0)
     assert len(breaker._ends) <= 1_000
+
+
+def test_failures_are_counted_by_class_for_five_minutes() -> None:
+    failures = Failures()
+    for at in (0.0, 1.0, 61.0):
+        failures.note(ErrorClass.TIMEOUT, at)
+    failures.note(ErrorClass.BROKEN, 200.0)
+    assert failures.lately(200.0) == {"timeout": 3, "broken": 1}
+    assert failures.lately(310.0) == {"timeout": 1, "broken": 1}
+    assert failures.lately(3_600.0) == {}

@@ -168,3 +168,19 @@ def test_an_upstream_that_keeps_failing_is_left_alone_for_a_while(plane: Plane, 
     for _ in range(8):
         assert ask(plane).status == 200
     assert len(first.received) == 5
+
+
+def test_when_nobody_may_be_asked_a_call_fails_at_once_until_one_shows_that_they_are_back(
+    plane: Plane, first: Provider
+) -> None:
+    first.answer = provider.refusing(500, "out of order", "server_error")
+    while len(first.received) < 5:
+        assert ask(plane, "alone").status == 502
+    asked = len(first.received)
+    reply = ask(plane, "alone")
+    assert (reply.status, reply.json["error"]["code"]) == (503, "upstream_overloaded")
+    assert 1 <= int(reply.headers["retry-after"]) <= 2
+    assert len(first.received) == asked
+    first.answer = provider.saying()
+    assert wait_until(lambda: ask(plane, "alone").status == 200, "the upstream to be asked again")
+    assert len(first.received) == asked + 1

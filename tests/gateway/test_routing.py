@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,27 +91,18 @@ def test_a_caller_sticks_and_moves_only_when_its_target_goes() -> None:
     assert min(Counter(before.values()).values()) > 30
 
 
-def test_an_open_breaker_and_a_full_upstream_are_passed_over() -> None:
-    targets = [target(), target(), target()]
-    standings = Standings()
-    broken, full = Standing(), Standing(most_at_once=1)
+def test_an_open_breaker_and_a_full_upstream_are_not_available() -> None:
+    upstream = gateway(target()).routes["chat"].targets[0].upstream
+    assert upstream is not None
+    broken, full = Standing(upstream), Standing(replace(upstream, most_at_once=1))
+    assert broken.is_available(10.0)
     for _ in range(5):
         broken.breaker.fail(9.9)
+    assert not broken.is_available(10.0)
+    assert broken.opens_in(10.0) == pytest.approx(broken.breaker.open_until - 10.0, abs=1)
+    assert full.is_available(10.0)
     full.health.in_flight = 1
-    standings[targets[0]["id"]], standings[targets[1]["id"]] = broken, full
-    assert {chosen(Strategy.WEIGHTED, *targets, standings=standings).id for _ in range(30)} == {targets[2]["id"]}
-
-
-def test_when_none_is_available_the_first_to_be_back_is_tried() -> None:
-    targets = [target(), target()]
-    standings = Standings()
-    for one, at in zip(targets, (9.9, 5.0), strict=True):
-        standings[one["id"]] = Standing()
-        for _ in range(5):
-            standings[one["id"]].breaker.fail(at)
-    standings[targets[1]["id"]].breaker.open_until = 10.5
-    standings[targets[0]["id"]].breaker.open_until = 11.0
-    assert chosen(Strategy.WEIGHTED, *targets, standings=standings).id == targets[1]["id"]
+    assert not full.is_available(10.0)
 
 
 @pytest.mark.parametrize(
