@@ -67,6 +67,26 @@ def url_of(base: URL, target: Target, kind: Kind, dialect: Face, *, is_stream: b
     return _below(base, PATHS[dialect])
 
 
+def asking_url(upstream: Upstream) -> URL:
+    """Where an upstream that has an address lists its models; a plain model, whether it is well."""
+    base = upstream.base_url
+    assert base is not None  # noqa: S101
+    match upstream.kind:
+        case Kind.AZURE:
+            return _below(base, "openai/models").with_query({"api-version": upstream.api_version})
+        case Kind.ANTHROPIC:
+            return _below(base, "v1/models")
+        case Kind.GEMINI:
+            return _below(base, "v1beta/models")
+        case Kind.JSON:
+            return _below(base, upstream.health_path.lstrip("/")) if upstream.health_path else base
+    return _below(base, "models")
+
+
+def health_url(base: URL, upstream: Upstream) -> URL:
+    return _below(base, upstream.health_path.lstrip("/"))
+
+
 def _below(base: URL, path: str) -> URL:
     return URL(f"{str(base).rstrip('/')}/{path}", encoded=True)
 

@@ -10,7 +10,7 @@ from apps.deployments.models import Deployment
 from apps.gateway.enums import ErrorClass
 from apps.gateway.models import ModelCall, ModelCallBody, Route, Target, Upstream, UpstreamKey, VirtualKey
 from apps.gateway.queries import kept_body
-from apps.gateway.services import keys, routes, upstreams
+from apps.gateway.services import Check, keys, routes, upstreams
 from apps.organizations.enums import TokenKind
 from apps.organizations.models import ApiToken
 
@@ -66,6 +66,14 @@ class UpstreamSerializer(serializers.ModelSerializer):
         model = Upstream
         fields = ["id", *upstreams.COLUMNS, "keys", "created_at"]
         extra_kwargs = UPSTREAM_HELP
+
+
+class CheckSerializer(serializers.Serializer[Check]):
+    is_ok = serializers.BooleanField(help_text="Whether it would serve calls, as far as can be known without one.")
+    status = serializers.IntegerField(help_text="Of its answer; 0 where none came.")
+    latency_ms = serializers.IntegerField()
+    message = serializers.CharField(help_text="What is wrong; empty if nothing is.")
+    models = serializers.ListField(child=serializers.CharField(), help_text="Names that it knows models by.")
 
 
 class UpstreamChangesSerializer(serializers.ModelSerializer):

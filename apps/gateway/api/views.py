@@ -4,6 +4,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -34,6 +35,13 @@ class UpstreamApi(WrittenApi):
 
     def remove(self, row: Upstream) -> None:
         services.delete_upstream(row, by=self.actor)
+
+
+    @extend_schema(request=None, responses=serializers.CheckSerializer)
+    @action(detail=True, methods=["post"])
+    def check(self, request: Request, pk: str) -> Response:
+        """Ask the upstream for its models, with its first key, and tell what it says."""
+        return Response(serializers.CheckSerializer(services.check_upstream(self.get_object(), by=self.actor)).data)
 
 
 class UpstreamKeyApi(WrittenApi):

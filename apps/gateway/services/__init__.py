@@ -1,5 +1,6 @@
 """What people can do with the gateway: one module for each noun."""
 
+from apps.gateway.services.checking import Check, check_upstream
 from apps.gateway.services.keys import create_key, delete_key, update_key
 from apps.gateway.services.records import forget_old
 from apps.gateway.services.routes import create_route, delete_route, update_route
@@ -14,8 +15,10 @@ from apps.gateway.services.upstreams import (
 )
 
 __all__ = [
+    "Check",
     "add_local_model",
     "add_secret",
+    "check_upstream",
     "create_key",
     "create_route",
     "create_upstream",
