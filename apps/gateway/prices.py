@@ -140,8 +140,12 @@ def _priced(book: catalog.Book, target: Target, now: datetime) -> PricedModel:
 
 def _amount(title: str, name: str, price: Mapping[str, Any] | None, instead_of: Mapping[str, Any] | None) -> Amount:
     told = price.get(name) if price else None
-    steps = [f"{exact(one)} above {format_count(above)}" for above, one in told[1:]] if isinstance(told, list) else []
+    steps = [f"{exact(one)} above {_thousands(above)}" for above, one in told[1:]] if isinstance(told, list) else []
     return Amount(title, said(told), steps, _of(instead_of, name) if instead_of else "")
+
+
+def _thousands(count: int) -> str:
+    return f"{count // 1000}k" if count and count % 1000 == 0 else format_count(count)
 
 
 def _of(price: Mapping[str, Any] | None, name: str) -> str:

@@ -22,6 +22,12 @@ PAGE = "/o/acme/gateway/prices/"
 CALLS = "/o/acme/gateway/calls/"
 
 
+@pytest.fixture(autouse=True)
+def without_a_local_model(settings: Any) -> None:
+    """So that a new organization has no route of its own yet."""
+    settings.LLM_URL = ""
+
+
 @pytest.fixture
 def route(in_acme: Any) -> Route:
     """One that leads to a listed model, one that nobody has a price for, and the local one."""
@@ -45,9 +51,9 @@ def test_the_page_says_what_it_is_for_while_nothing_is_there(as_viewer: Client) 
 
 def test_each_model_is_told_with_its_price_and_where_it_comes_from(as_owner: Client, route: Route) -> None:
     page = text_of(as_owner.get(PAGE))
-    assert "gpt-4o openai List $2.50 $1.25 $2.50 $10.00 small" in page
-    assert "ours compatible.example.com Unpriced" in page
-    assert "smollm2 local Free runs here $0.00" in page
+    assert "gpt-4o openai, by small List $2.50 $1.25 $2.50 $10.00 Add a price" in page
+    assert "ours compatible.example.com, by small Unpriced" in page
+    assert "smollm2 local, by small Free runs here $0.00" in page
     assert "1 of the models that routes lead to has no price" in page
     assert "?provider=compatible.example.com&amp;model=ours" in as_owner.get(PAGE).content.decode()
 
