@@ -12,6 +12,7 @@ from apps.costs.api.urls import paths as cost_paths
 from apps.costs.api.urls import routes as costs
 from apps.datasets.api.urls import routes as datasets
 from apps.deployments.api.urls import routes as deployments
+from apps.gateway.api.urls import paths as gateway_paths
 from apps.gateway.api.urls import routes as gateway
 from apps.jobs.api.urls import paths as job_paths
 from apps.jobs.api.urls import routes as jobs
@@ -63,6 +64,7 @@ urlpatterns = [
     *job_paths,
     *usage_paths,
     *limit_paths,
+    *gateway_paths,
     *cost_paths,
     *notification_paths,
     path("", include(router.urls)),

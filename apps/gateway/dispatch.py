@@ -123,6 +123,13 @@ class Dispatcher:
         standing.upstream = upstream
         return standing
 
+    def base_of(self, upstream: Upstream) -> URL:
+        """Where it is. Raises WireError if that is nowhere."""
+        base = self._llm if upstream.kind == Kind.LOCAL else upstream.base_url
+        if base is None:
+            raise WireError(Trouble.UNREACHABLE, "the local model is not running here", was_sent=False)
+        return base
+
     def standings(self) -> Iterable[Standing]:
         return self._standings.values()
 
@@ -330,9 +337,7 @@ class Dispatcher:
         key = self._keys.next(upstream, attempt.started)
         attempt.key_id = key.id if key else ""
         is_local = upstream.kind == Kind.LOCAL
-        base = self._llm if is_local else upstream.base_url
-        if base is None:
-            raise WireError(Trouble.UNREACHABLE, "the local model is not running here", was_sent=False)
+        base = self.base_of(upstream)
         target = attempt.target
         url = url_of(
             base, target, upstream.kind, dialect, is_stream=exchange.is_stream, api_version=upstream.api_version

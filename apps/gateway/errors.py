@@ -111,3 +111,10 @@ class TokenTaken(DomainError):
     code = "token_taken"
     status = 409
     detail = "This token is a virtual key already."
+
+
+class HealthUnknown(DomainError):
+    code = "health_unknown"
+    status = 503
+    detail = "Nobody can say now how upstreams do, because Redis does not answer. Calls go on without it."
+    headers = {"Retry-After": "5"}

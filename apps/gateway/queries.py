@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+import redis
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
@@ -15,8 +18,11 @@ from apps.core import charts
 from apps.core.errors import NotFound
 from apps.core.formatting import format_count, format_duration, format_money
 from apps.core.postgres.aggregates import Percentiles, StepNumber
+from apps.core.tenancy import current_tenant_id
 from apps.core.time_ranges import TimeRange
-from apps.gateway.models import ModelCall, ModelCallBody, Route, VirtualKey
+from apps.gateway import health
+from apps.gateway.health import Seen
+from apps.gateway.models import ModelCall, ModelCallBody, Route, Upstream, UpstreamKey, VirtualKey
 from apps.logs.enums import StatusClass
 
 MOST_CHOICES = 8
@@ -112,6 +118,56 @@ def figures_by(column: str, time_range: TimeRange, now: datetime) -> dict[Any, d
         calls=Count("id"), errors=Count("id", filter=IS_ERROR), p50=Percentiles("latency_us", (0.5,)), **_costs()
     )
     return {row[column]: {**row, **_worked_out(row)} for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamHealth:
+    """What the data plane sees of an upstream. `resting` are the keys that rest, each until when."""
+
+    upstream: Upstream
+    seen: Seen
+    open_until: datetime | None
+    resting: list[tuple[UpstreamKey, datetime]]
+    checked_at: datetime | None
+
+    @property
+    def failure_count(self) -> int:
+        return sum(self.seen.failures.values())
+
+    @property
+    def is_known(self) -> bool:
+        return bool(self.seen.processes or self.seen.check)
+
+
+def upstreams_seen() -> list[UpstreamHealth] | None:
+    """The organization's upstreams as the data plane sees them; None if nobody can say."""
+    try:
+        found = health.read(_reader(), str(current_tenant_id()))
+    except redis.RedisError:
+        return None
+    upstreams = Upstream.objects.prefetch_related("keys").order_by("name")
+    return [_health(upstream, found.get(str(upstream.pk), Seen())) for upstream in upstreams]
+
+
+def _health(upstream: Upstream, seen: Seen) -> UpstreamHealth:
+    ends = [(key, seen.resting.get(str(key.pk))) for key in upstream.keys.all()]
+    resting = [(key, _moment(end)) for key, end in ends if end]
+    return UpstreamHealth(
+        upstream,
+        seen,
+        open_until=_moment(seen.open_until) if seen.open_until else None,
+        resting=resting,
+        checked_at=_moment(seen.check.at) if seen.check else None,
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@cache
+def _reader() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
 
 
 def routes_with_targets() -> QuerySet[Route]:

@@ -29,6 +29,7 @@ from apps.gateway.cache import Cache
 from apps.gateway.counting import estimated
 from apps.gateway.dispatch import Dispatcher
 from apps.gateway.embedding import embedding
+from apps.gateway.health import Checker, Publisher
 from apps.gateway.sending import Keys
 from apps.ratelimits.edge import PLANE
 from apps.ratelimits.engine import AsyncLimiter
@@ -91,6 +92,7 @@ class Edge(Application):
         keys = Keys(partial(unseal, secret=os.environ.get("SECRET_KEY", "")))
         dispatcher = Dispatcher(self._wire, keys, self._fleet.serve, estimated, os.environ.get("LLM_URL", ""))
         self._cache = Cache.from_url(os.environ["REDIS_URL"], embedding(self._wire, os.environ.get("LLM_URL", "")))
+        self._watch_upstreams(dispatcher, keys)
         return pipeline.build(
             self._snapshots,
             self._fleet,
@@ -101,6 +103,14 @@ class Edge(Application):
             dispatcher,
             self._cache,
         )
+
+    def _watch_upstreams(self, dispatcher: Dispatcher, keys: Keys) -> None:
+        self._seen = Publisher(self._redis, dispatcher.standings, keys)
+        self._checker = Checker(self._redis, self._wire, dispatcher, keys, self._snapshots.all)
+        self._watching = [
+            asyncio.create_task(self._seen.run(), name="upstreams-seen"),
+            asyncio.create_task(self._checker.run(), name="upstreams-checked"),
+        ]
 
     def admit(self, call: Call) -> None:
         self._meter.in_flight.inc()
@@ -128,6 +138,11 @@ class Edge(Application):
         with suppress(asyncio.CancelledError):
             await self._logging
         self._lines.write()
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        self._checker.close()
+        await self._seen.withdraw()
         await self._snapshots.close()
         await self._quota.close()
         await self._cache.aclose()

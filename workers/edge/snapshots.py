@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -46,6 +46,9 @@ class SnapshotReader:
 
     def get(self, organization_id: str) -> Snapshot | None:
         return self._current.get(organization_id)
+
+    def all(self) -> Iterable[Snapshot]:
+        return self._current.values()
 
     async def start(self) -> None:
         """Load what Redis holds, or what the disk holds when Redis is away, and follow from there."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
@@ -7,9 +8,10 @@ from rest_framework import serializers
 
 from apps.core.api.choices import ToldChoiceField
 from apps.deployments.models import Deployment
+from apps.gateway.breakers import State
 from apps.gateway.enums import ErrorClass
 from apps.gateway.models import ModelCall, ModelCallBody, Route, Target, Upstream, UpstreamKey, VirtualKey
-from apps.gateway.queries import kept_body
+from apps.gateway.queries import UpstreamHealth, kept_body
 from apps.gateway.services import Check, keys, routes, upstreams
 from apps.organizations.enums import TokenKind
 from apps.organizations.models import ApiToken
@@ -74,6 +76,53 @@ class CheckSerializer(serializers.Serializer[Check]):
     latency_ms = serializers.IntegerField()
     message = serializers.CharField(help_text="What is wrong; empty if nothing is.")
     models = serializers.ListField(child=serializers.CharField(), help_text="Names that it knows models by.")
+
+
+class RestingKeySerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    until = serializers.DateTimeField()
+
+
+class LastCheckSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    is_ok = serializers.BooleanField()
+    status = serializers.IntegerField(help_text="Of the answer; 0 where none came.")
+    took_ms = serializers.IntegerField()
+    error_class = serializers.CharField()
+    message = serializers.CharField()
+
+
+class UpstreamHealthSerializer(serializers.Serializer[UpstreamHealth]):
+    id = serializers.UUIDField(source="upstream.pk")
+    name = serializers.CharField(source="upstream.name")
+    is_paused = serializers.BooleanField(source="upstream.is_paused")
+    processes = serializers.IntegerField(source="seen.processes", help_text="That called it in the last ten minutes.")
+    breaker = serializers.ChoiceField([one.value for one in State], source="seen.breaker", help_text="The worst.")
+    open_until = serializers.DateTimeField(allow_null=True)
+    in_flight = serializers.IntegerField(source="seen.in_flight")
+    latency_ms = serializers.FloatField(source="seen.latency_ms", allow_null=True)
+    failures = serializers.DictField(
+        source="seen.failures", child=serializers.IntegerField(), help_text="Of five minutes, by class of error."
+    )
+    resting_keys = serializers.SerializerMethodField(help_text="Keys that were limited or refused.")
+    check = serializers.SerializerMethodField(help_text="What its health path said last; null if it has none.")
+
+    @extend_schema_field(RestingKeySerializer(many=True))
+    def get_resting_keys(self, told: UpstreamHealth) -> Any:
+        rows = [{"id": key.pk, "name": key.name, "until": until} for key, until in told.resting]
+        return RestingKeySerializer(rows, many=True).data
+
+    @extend_schema_field(LastCheckSerializer(allow_null=True))
+    def get_check(self, told: UpstreamHealth) -> Any:
+        check = told.seen.check
+        if check is None:
+            return None
+        return LastCheckSerializer({**asdict(check), "is_ok": check.is_ok, "at": told.checked_at}).data
+
+
+class HealthSerializer(serializers.Serializer[Any]):
+    upstreams = UpstreamHealthSerializer(many=True)
 
 
 class UpstreamChangesSerializer(serializers.ModelSerializer):

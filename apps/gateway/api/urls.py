@@ -1,6 +1,8 @@
 from typing import Any
 
-from apps.gateway.api.views import ModelCallApi, RouteApi, UpstreamApi, UpstreamKeyApi, VirtualKeyApi
+from django.urls import path
+
+from apps.gateway.api.views import HealthApi, ModelCallApi, RouteApi, UpstreamApi, UpstreamKeyApi, VirtualKeyApi
 
 routes: list[tuple[str, Any]] = [
     ("gateway/upstreams", UpstreamApi),
@@ -9,3 +11,4 @@ routes: list[tuple[str, Any]] = [
     ("gateway/keys", VirtualKeyApi),
     ("gateway/calls", ModelCallApi),
 ]
+paths = [path("gateway/health/", HealthApi.as_view(), name="gateway-health")]

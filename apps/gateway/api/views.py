@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from apps.core.api.views import ModelApi, WrittenApi
-from apps.gateway import services
+from apps.core.api.views import ApiView, ModelApi, WrittenApi
+from apps.gateway import errors, queries, services
 from apps.gateway.api import serializers
 from apps.gateway.models import ModelCall, Route, Upstream, UpstreamKey, VirtualKey
 from apps.gateway.services import keys, routes, upstreams
@@ -35,7 +35,6 @@ class UpstreamApi(WrittenApi):
 
     def remove(self, row: Upstream) -> None:
         services.delete_upstream(row, by=self.actor)
-
 
     @extend_schema(request=None, responses=serializers.CheckSerializer)
     @action(detail=True, methods=["post"])
@@ -128,3 +127,16 @@ class ModelCallApi(ModelApi):
         if self.action == "retrieve":
             return serializers.ModelCallDetailSerializer
         return serializers.ModelCallSerializer
+
+
+class HealthApi(ApiView):
+    """How upstreams do, as the data plane sees them: breakers, calls, failures, resting keys, last checks."""
+
+    permission_area = "gateway"
+
+    @extend_schema(responses=serializers.HealthSerializer)
+    def get(self, request: Request) -> Response:
+        upstreams = queries.upstreams_seen()
+        if upstreams is None:
+            raise errors.HealthUnknown
+        return Response(serializers.HealthSerializer({"upstreams": upstreams}).data)
