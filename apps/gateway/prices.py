@@ -49,7 +49,7 @@ class PricedModel:
     name: str
     prices: list[Mapping[str, Any]]
     now: float
-    routes: dict[UUID, str] = field(default_factory=dict)
+    routes: list[str] = field(default_factory=list)
 
     @property
     def current(self) -> Mapping[str, Any] | None:
@@ -79,9 +79,13 @@ def priced_models(now: datetime) -> list[PricedModel]:
     """Each model of a provider that a route leads to, once; the unpriced ones first."""
     book = catalog.book()
     found: dict[tuple[str, str], PricedModel] = {}
-    for target in Target.objects.filter(upstream__isnull=False).select_related("upstream", "route"):
+    for target in (
+        Target.objects.filter(upstream__isnull=False).select_related("upstream", "route").order_by("route__name")
+    ):
         one = _priced(book, target, now)
-        found.setdefault((one.provider, one.name), one).routes[target.route_id] = target.route.name
+        known = found.setdefault((one.provider, one.name), one)
+        if target.route.name not in known.routes:
+            known.routes.append(target.route.name)
     return sorted(found.values(), key=lambda one: (one.current is not None, one.provider, one.name))
 
 

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from apps.core.api.strict import StrictSerializer
-from apps.costs import services
+from apps.costs import catalog, services
 from apps.costs.models import PriceOverride
 
 PRICE_HELP = "Micro-USD for a million tokens; null: a call with such tokens is unpriced."
@@ -79,7 +79,6 @@ class MomentField(serializers.DateTimeField):
 
 
 class ListedPriceSerializer(serializers.Serializer):
-    source = serializers.ChoiceField(["list", "own", "local"])
     until = MomentField(allow_null=True)
     hours = serializers.ListField(
         child=serializers.IntegerField(), required=False, help_text="From and to, in seconds of the day (UTC)."
@@ -90,7 +89,8 @@ class ListedPriceSerializer(serializers.Serializer):
     output = AmountField()
 
     def get_fields(self) -> dict[str, Any]:
-        return {"from": MomentField(allow_null=True), **super().get_fields()}
+        source = serializers.ChoiceField([catalog.LIST, catalog.OWN_PRICE, catalog.LOCAL])
+        return {"source": source, "from": MomentField(allow_null=True), **super().get_fields()}
 
 
 class PricesSerializer(serializers.Serializer):

@@ -38,8 +38,8 @@ def price_list(request: Request) -> HttpResponse:
 def price_create(request: Request) -> HttpResponse:
     given = {name: request.GET[name] for name in ("provider", "model") if name in request.GET}
     form = PriceForm(request.POST or None, initial=given)
-    if request.method == "POST" and submit(form, partial(costs.create_price, by=request.actor)):
-        messages.success(request, "The price counts from its day on.")
+    if request.method == "POST" and (price := submit(form, partial(costs.create_price, by=request.actor))):
+        messages.success(request, f"The price of {price.model} counts from its day on.")
         return _to_list(request)
     return render(request, "gateway/price_create.html", {"form": form}, status=422 if form.errors else 200)
 
@@ -48,8 +48,10 @@ def price_create(request: Request) -> HttpResponse:
 def price_edit(request: Request, price_id: UUID) -> HttpResponse:
     price = get_object_or_404(PriceOverride, pk=price_id)
     form = PriceEditForm(request.POST or None, row=price)
-    if request.method == "POST" and submit_edit(form, partial(costs.update_price, price, by=request.actor)):
-        return _to_list(request)
+    if request.method == "POST":
+        saved = submit_edit(form, partial(costs.update_price, price, by=request.actor))
+        if saved:
+            return _to_list(request)
     context = {"form": form, "price": price}
     return render(request, "gateway/price_edit.html", context, status=422 if form.errors else 200)
 
