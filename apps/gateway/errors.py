@@ -113,6 +113,13 @@ class TokenTaken(DomainError):
     detail = "This token is a virtual key already."
 
 
+class CacheAway(DomainError):
+    code = "cache_away"
+    status = 503
+    detail = "The cache does not answer now. Nothing was forgotten; try again in a moment."
+    headers = {"Retry-After": "5"}
+
+
 class HealthUnknown(DomainError):
     code = "health_unknown"
     status = 503

@@ -131,12 +131,14 @@ class UpstreamHealth:
     checked_at: datetime | None
 
     @property
-    def failure_count(self) -> int:
-        return sum(self.seen.failures.values())
+    def failures(self) -> list[tuple[str, int]]:
+        """By class in words, the most frequent first."""
+        most = sorted(self.seen.failures.items(), key=lambda item: (-item[1], item[0]))
+        return [(name.replace("_", " "), count) for name, count in most]
 
     @property
-    def is_known(self) -> bool:
-        return bool(self.seen.processes or self.seen.check)
+    def check_words(self) -> str:
+        return self.seen.check.error_class.replace("_", " ").capitalize() if self.seen.check else ""
 
 
 def upstreams_seen() -> list[UpstreamHealth] | None:

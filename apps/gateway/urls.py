@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.gateway.views import calls, keys, playground, prices, routes, upstreams
+from apps.gateway.views import calls, health, keys, playground, prices, routes, upstreams
 
 app_name = "gateway"
 
@@ -11,6 +11,7 @@ urlpatterns = [
     path("routes/<uuid:route_id>/edit/", routes.route_edit, name="route-edit"),
     path("routes/<uuid:route_id>/pause/", routes.route_pause, name="route-pause"),
     path("routes/<uuid:route_id>/resume/", routes.route_resume, name="route-resume"),
+    path("routes/<uuid:route_id>/clear-cache/", routes.route_cache_clear, name="route-cache-clear"),
     path("routes/<uuid:route_id>/delete/", routes.route_delete, name="route-delete"),
     path("upstreams/", upstreams.upstream_list, name="upstream-list"),
     path("upstreams/new/", upstreams.upstream_create, name="upstream-create"),
@@ -19,6 +20,7 @@ urlpatterns = [
     path("upstreams/<uuid:upstream_id>/edit/", upstreams.upstream_edit, name="upstream-edit"),
     path("upstreams/<uuid:upstream_id>/pause/", upstreams.upstream_pause, name="upstream-pause"),
     path("upstreams/<uuid:upstream_id>/resume/", upstreams.upstream_resume, name="upstream-resume"),
+    path("upstreams/<uuid:upstream_id>/check/", upstreams.upstream_check, name="upstream-check"),
     path("upstreams/<uuid:upstream_id>/delete/", upstreams.upstream_delete, name="upstream-delete"),
     path("upstreams/<uuid:upstream_id>/keys/", upstreams.secret_add, name="secret-add"),
     path("upstreams/<uuid:upstream_id>/keys/<uuid:secret_id>/pause/", upstreams.secret_pause, name="secret-pause"),
@@ -28,6 +30,7 @@ urlpatterns = [
     path("keys/new/", keys.key_create, name="key-create"),
     path("keys/<uuid:key_id>/", keys.key_detail, name="key-detail"),
     path("keys/<uuid:key_id>/revoke/", keys.key_revoke, name="key-revoke"),
+    path("health/", health.health_list, name="health-list"),
     path("calls/", calls.call_list, name="call-list"),
     path("calls/chart/", calls.call_chart, name="call-chart"),
     path("calls/export/", calls.call_export, name="call-export"),

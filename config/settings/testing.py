@@ -10,3 +10,4 @@ ALLOWED_HOSTS = ["*"]
 STYLEGUIDE = True
 # A test's transaction is invisible to the heartbeat's own connection, which would take the lease for lost.
 JOB_HEARTBEAT_SECONDS = 3600.0
+LLM_URL = ""  # no model runs beside the tests, and a new organization is empty

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import json
 import re
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.audit.models import AuditEntry
 from apps.core import passes, tenancy
+from apps.gateway import cache, health, queries
 from apps.gateway.models import ModelCall, ModelCallBody, Route, Target, Upstream, UpstreamKey, VirtualKey
 
 HOME = "/o/acme/gateway/"
@@ -292,7 +297,17 @@ def test_another_row_keeps_what_was_typed(as_owner: Client, route: Route) -> Non
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"name": "no spaces"}, {"name": "small"}, {"targets-0-model": ""}, {"targets-0-place": ""}]
+    "wrong",
+    [
+        {"name": "no spaces"},
+        {"name": "small"},
+        {"targets-0-model": ""},
+        {"targets-0-place": ""},
+        {"targets-0-begins": "08:00"},
+        {"targets-0-begins": "8", "targets-0-ends": "24:00"},
+        {"targets-0-time_zone": "Mars/Olympus"},
+        {"targets-0-days": "7"},
+    ],
 )
 def test_a_wrong_route_is_refused_with_what_was_typed(as_owner: Client, route: Route, wrong: Any) -> None:
     given = {**usual_route(as_owner), **given_target(Upstream.objects.get()), "name": "fresh", **wrong}
@@ -301,7 +316,17 @@ def test_a_wrong_route_is_refused_with_what_was_typed(as_owner: Client, route: R
     assert Route.objects.count() == 1
 
 
-def test_editing_a_route_keeps_its_target_and_the_conditions_of_the_api(as_owner: Client, route: Route) -> None:
+CONDITIONS = {
+    "targets-0-max_tokens": "90",
+    "targets-0-begins": "22:00",
+    "targets-0-ends": "06:00",
+    "targets-0-time_zone": "Europe/Berlin",
+    "targets-0-days": ["0", "4"],
+}
+CONDITIONED = {"hours": ["22:00", "06:00"], "max_tokens": 90, "time_zone": "Europe/Berlin", "days": [0, 4]}
+
+
+def test_editing_a_route_keeps_its_target_and_changes_its_conditions(as_owner: Client, route: Route) -> None:
     target = route.targets.get()
     target.when = {"hours": ["08:00", "18:00"], "min_tokens": 5}
     target.save()
@@ -309,10 +334,13 @@ def test_editing_a_route_keeps_its_target_and_the_conditions_of_the_api(as_owner
     page = as_owner.get(f"{path}edit/")
     typed = {field.name: field.value() for field in page.context["form"] if field.value() is not None}
     rows = given_target(target.upstream, **{"targets-INITIAL_FORMS": "1", "targets-0-id": str(target.pk)})  # type: ignore[arg-type]
-    answer = as_owner.post(f"{path}edit/", {**typed, **rows, "targets-0-max_tokens": "90", "attempts": "5"})
+    answer = as_owner.post(f"{path}edit/", {**typed, **rows, **CONDITIONS, "attempts": "5"})
     assert answer.status_code == 303
     changed = route.targets.get()
-    assert (changed.pk, changed.when) == (target.pk, {"hours": ["08:00", "18:00"], "max_tokens": 90})
+    assert (changed.pk, changed.when) == (target.pk, CONDITIONED)
+    shown = as_owner.get(f"{path}edit/").content.decode()
+    assert 'value="22:00"' in shown
+    assert 'value="Europe/Berlin"' in shown
     route.refresh_from_db()
     assert route.attempts == 5
 
@@ -352,3 +380,79 @@ def test_a_viewer_changes_nothing(as_viewer: Client, route: Route) -> None:
     for path in ("routes/new/", "upstreams/new/", "keys/new/", f"routes/{route.pk}/edit/"):
         assert as_viewer.get(f"{HOME}{path}").status_code == 403
     assert as_viewer.post(f"{HOME}routes/{route.pk}/delete/", {"confirmation": "small"}).status_code == 403
+
+
+def see(**view: Any) -> None:
+    """Write what a process of the data plane would."""
+    usual = {
+        "breaker": "closed",
+        "open_until": None,
+        "in_flight": 0,
+        "latency_ms": 120.0,
+        "failures": {},
+        "resting": {},
+    }
+    upstream, client = Upstream.objects.get(), queries._reader()
+    client.zadd(health.PROCESSES, {"one": time.time()})
+    client.hset(
+        health.VIEWS.format(organization_id=upstream.organization_id),
+        "one",
+        json.dumps({str(upstream.pk): {**usual, **view}}),
+    )
+
+
+def test_the_page_of_health_says_when_nobody_called(as_viewer: Client, in_acme: Any) -> None:
+    assert "No upstreams yet" in text_of(as_viewer.get(f"{HOME}health/"))
+    make_route()
+    assert "not called" in text_of(as_viewer.get(f"{HOME}health/"))
+
+
+def test_the_page_of_health_tells_what_is_seen(as_viewer: Client, api_viewer: Any, route: Route) -> None:
+    key, soon = UpstreamKey.objects.get(), time.time() + 30
+    failures = {"server_error": 4, "timeout": 6}
+    see(breaker="open", open_until=soon, in_flight=3, failures=failures, resting={str(key.pk): soon})
+    page = text_of(as_viewer.get(f"{HOME}health/"))
+    assert "Open" in page
+    assert "timeout 6, server error 4" in page
+    assert "first until" in page
+    [told] = api_viewer.get("/api/v1/gateway/health/").json()["upstreams"]
+    assert (told["breaker"], told["in_flight"], told["failures"]) == ("open", 3, failures)
+    assert [one["name"] for one in told["resting_keys"]] == ["first"]
+    assert told["check"] is None
+
+
+def test_without_redis_health_is_not_known(
+    as_viewer: Client, api_viewer: Any, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "_reader", lambda: redis.Redis(port=1))
+    assert "Nobody can say now" in text_of(as_viewer.get(f"{HOME}health/"))
+    answer = api_viewer.get("/api/v1/gateway/health/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "health_unknown")
+
+
+def test_another_organization_s_health_is_not_seen(api_outsider: Any, route: Route) -> None:
+    see()
+    assert api_outsider.get("/api/v1/gateway/health/").json()["upstreams"] == []
+
+
+def test_an_upstream_is_checked_from_its_page(as_owner: Client, as_viewer: Client, in_acme: Any, settings: Any) -> None:
+    settings.LLM_URL = "http://127.0.0.1:1/v1"
+    upstream = Upstream.objects.create(name="Local", kind="local")
+    path = f"{HOME}upstreams/{upstream.pk}/check/"
+    for headers in ({}, {"HX-Request": "true"}):
+        assert "could not be reached" in text_of(as_owner.post(path, headers=headers))
+    assert as_viewer.post(path).status_code == 403
+
+
+def test_a_route_forgets_its_answers(as_owner: Client, as_viewer: Client, route: Route) -> None:
+    route.cache_mode = "exact"
+    route.save()
+    client, folder = queries._reader(), cache.folder_of(str(route.organization_id), str(route.pk))
+    client.set(f"{folder}:answer:one", "kept")
+    path = f"{HOME}routes/{route.pk}/"
+    assert "Clear the cache" in text_of(as_owner.get(path))
+    assert "Clear the cache" not in text_of(as_viewer.get(path))
+    assert as_viewer.post(f"{path}clear-cache/").status_code == 403
+    assert as_owner.post(f"{path}clear-cache/").status_code == 303
+    assert client.get(f"{folder}:answer:one") is None
+    assert AuditEntry.objects.filter(action="route.cache_cleared").exists()

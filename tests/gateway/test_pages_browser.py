@@ -36,7 +36,19 @@ def page(browser: Browser, live_server: Any, made: GatewayRoute, as_owner: Clien
     opened.context.close()
 
 
-PAGES = ("", "routes/new/", "upstreams/", "upstreams/new/", "keys/", "keys/new/", "calls/", "prices/", "prices/new/", "playground/")
+PAGES = (
+    "",
+    "routes/new/",
+    "upstreams/",
+    "upstreams/new/",
+    "health/",
+    "keys/",
+    "keys/new/",
+    "calls/",
+    "prices/",
+    "prices/new/",
+    "playground/",
+)
 
 
 @pytest.mark.parametrize("path", PAGES)

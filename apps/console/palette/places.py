@@ -45,6 +45,7 @@ PAGES = (
     *NAVIGATION,
     Place("Notifications", "bell", "notifications:notification-list", "notifications.read", aliases="inbox"),
     Place("Upstreams", "server", "gateway:upstream-list", "gateway.read", "Gateway", "providers openai anthropic"),
+    Place("Health of upstreams", "activity", "gateway:health-list", "gateway.read", "Gateway", "breakers status"),
     Place("Virtual keys", "key-round", "gateway:key-list", "gateway.read", "Gateway", "budgets llm"),
     Place("Model calls", "scroll-text", "gateway:call-list", "model_calls.read", "Gateway", "tokens cost llm"),
     Place("Prices", "circle-dollar-sign", "gateway:price-list", "prices.read", "Gateway", "costs list override"),
@@ -79,6 +80,7 @@ ACTIONS = (
     Place("Upload a dataset", "upload", "datasets:dataset-create", "datasets.write", aliases="new create csv data"),
     Place("Train a model", "play", "training:run-create", "training.write", aliases="new create start run"),
     Place("Deploy a model", "rocket", "deployments:deployment-create", "deployments.write", aliases="new create"),
+    Place("Create a route", "waypoints", "gateway:route-create", "gateway.write", aliases="new add model gateway llm"),
     Place("Submit a job", "list-checks", "jobs:job-create", "jobs.write", aliases="new create run script"),
     Place("Create a token", "key-round", "organizations:token-create", "tokens.write", aliases="new api key"),
     Place(

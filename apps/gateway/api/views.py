@@ -84,6 +84,13 @@ class RouteApi(WrittenApi):
     def remove(self, row: Route) -> None:
         services.delete_route(row, by=self.actor)
 
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"], url_path="clear-cache")
+    def clear_cache(self, request: Request, pk: str) -> Response:
+        """Forget the answers that are kept of the route."""
+        services.clear_cache(self.get_object(), by=self.actor)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
 
 class VirtualKeyApi(WrittenApi):
     """Virtual keys: API tokens for calling models, with routes, a budget, limits and tags of their own."""

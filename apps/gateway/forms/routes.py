@@ -4,13 +4,17 @@ from typing import Any, cast
 
 from django import forms
 
+from apps.core import time_zones
 from apps.core.forms import EditForm
 from apps.deployments.models import Deployment
 from apps.gateway.enums import CacheMode, Strategy
 from apps.gateway.forms.upstreams import HeadersField
 from apps.gateway.models import ERROR_CLASSES, MOST_ATTEMPTS, PUBLIC_NAME, STRATEGIES, Route, Target, Upstream
+from apps.gateway.wording import DAYS
 
 MOST_TARGETS = 20
+HOUR = r"([01]\d|2[0-3]):[0-5]\d|24:00"
+HOUR_WRONG = {"invalid": "Write it like 08:00."}
 EITHER, STREAMED, WHOLE = "", "yes", "no"
 
 
@@ -77,6 +81,17 @@ class TargetForm(forms.Form):
     streamed = forms.ChoiceField(
         label="Answer", required=False, choices=[(EITHER, "Either"), (STREAMED, "Streamed only"), (WHOLE, "Whole only")]
     )
+    begins = forms.RegexField(HOUR, label="From", required=False, error_messages=HOUR_WRONG, help_text="Such as 08:00.")
+    ends = forms.RegexField(HOUR, label="Until", required=False, error_messages=HOUR_WRONG, help_text="Up to 24:00.")
+    time_zone = forms.CharField(label="Time zone", required=False, max_length=60, help_text="Empty: UTC.")
+    days = forms.TypedMultipleChoiceField(
+        label="Only on",
+        required=False,
+        coerce=int,
+        choices=list(enumerate(DAYS)),
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None chosen: every day.",
+    )
     headers = HeadersField()
 
     def __init__(self, *args: Any, places: list[tuple[str, str]], targets: dict[Any, Target], **kwargs: Any) -> None:
@@ -89,6 +104,11 @@ class TargetForm(forms.Form):
         given = super().clean() or self.cleaned_data
         if given.get("place", "").startswith("upstream:") and not given.get("model"):
             self.add_error("model", "Say what it calls the model.")
+        for name, other in (("begins", "ends"), ("ends", "begins")):
+            if given.get(other) and name in given and not given[name]:
+                self.add_error(name, "Say both, from when and until when.")
+        if given.get("time_zone") and not time_zones.exists(given["time_zone"]):
+            self.add_error("time_zone", "There is no such zone. Write it like Europe/Berlin.")
         return given
 
     def target(self) -> dict[str, Any]:
@@ -101,15 +121,16 @@ class TargetForm(forms.Form):
         return {**known, **places, **counts, "model": given["model"], "on": given["on"], "when": self._when()}
 
     def _when(self) -> dict[str, Any]:
-        """The conditions in the form, and those of the target that only the API sets."""
-        given, target = self.cleaned_data, self._targets.get(self.cleaned_data["id"])
-        kept = {name: one for name, one in (target.when if target else {}).items() if name in KEPT}
-        counts = {name: given[name] for name in ("min_tokens", "max_tokens") if given[name] is not None}
-        streamed = {"is_stream": given["streamed"] == STREAMED} if given["streamed"] else {}
-        return {**kept, **counts, **streamed, **({"headers": given["headers"]} if given["headers"] else {})}
+        given = self.cleaned_data
+        told = {name: given[name] for name in ("min_tokens", "max_tokens") if given[name] is not None}
+        told |= {name: given[name] for name in ("headers", "days", "time_zone") if given[name]}
+        if given["streamed"]:
+            told["is_stream"] = given["streamed"] == STREAMED
+        if given["begins"]:
+            told["hours"] = [given["begins"], given["ends"]]
+        return told
 
 
-KEPT = ("hours", "days", "time_zone")
 Targets = forms.formset_factory(TargetForm, extra=1, max_num=MOST_TARGETS, absolute_max=MOST_TARGETS)
 
 
@@ -154,5 +175,9 @@ def _initial(target: Target) -> dict[str, Any]:
         "min_tokens": when.get("min_tokens"),
         "max_tokens": when.get("max_tokens"),
         "streamed": streamed.get(when.get("is_stream"), EITHER),
+        "begins": when.get("hours", ("", ""))[0],
+        "ends": when.get("hours", ("", ""))[1],
+        "days": when.get("days", []),
+        "time_zone": when.get("time_zone", ""),
         "headers": when.get("headers", {}),
     }

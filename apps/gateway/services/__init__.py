@@ -3,7 +3,7 @@
 from apps.gateway.services.checking import Check, check_upstream
 from apps.gateway.services.keys import create_key, delete_key, update_key
 from apps.gateway.services.records import forget_old
-from apps.gateway.services.routes import create_route, delete_route, update_route
+from apps.gateway.services.routes import clear_cache, create_route, delete_route, update_route
 from apps.gateway.services.upstreams import (
     add_local_model,
     add_secret,
@@ -19,6 +19,7 @@ __all__ = [
     "add_local_model",
     "add_secret",
     "check_upstream",
+    "clear_cache",
     "create_key",
     "create_route",
     "create_upstream",

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
-from zoneinfo import available_timezones
 
+import redis
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from apps.audit import services as audit
+from apps.core import time_zones
 from apps.core.actors import Actor
 from apps.core.changes import apply_changes
 from apps.deployments.models import Deployment
-from apps.gateway import errors
+from apps.gateway import cache, errors
 from apps.gateway.enums import ErrorClass
 from apps.gateway.models import Route, Target, Upstream
 from apps.gateway.services.changing import publish, unique_name
@@ -108,6 +110,18 @@ def delete_route(route: Route, *, by: Actor) -> None:
     publish()
 
 
+@transaction.atomic
+def clear_cache(route: Route, *, by: Actor) -> None:
+    """Forget the answers that are kept of the route, those on their way too. Raises `CacheAway`."""
+    audit.record(by, "route.cache_cleared", route, {"name": route.name})
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2)
+    try:
+        with client:
+            cache.clear(client, str(route.organization_id), str(route.pk), route.cache_ttl_s)
+    except redis.RedisError:
+        raise errors.CacheAway from None
+
+
 def _checked(route: Route) -> Route:
     try:
         route.clean_fields()
@@ -173,7 +187,7 @@ def wrong_condition(when: Any) -> str:
         "is_stream": lambda value: isinstance(value, bool),
         "hours": _are_hours,
         "days": _are_days,
-        "time_zone": lambda value: isinstance(value, str) and value in available_timezones(),
+        "time_zone": lambda value: isinstance(value, str) and time_zones.exists(value),
     }
     for name, value in when.items():
         if name not in checks:

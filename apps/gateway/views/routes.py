@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
-from apps.core import http, time_ranges
+from apps.core import http, time_ranges, time_zones
 from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
 from apps.gateway import prices, queries, services, wording
@@ -79,6 +79,14 @@ def route_resume(request: Request, route_id: UUID) -> HttpResponse:
 
 
 @http.page("gateway.write", methods=["POST"])
+def route_cache_clear(request: Request, route_id: UUID) -> HttpResponse:
+    route = _route(route_id)
+    services.clear_cache(route, by=request.actor)
+    messages.success(request, f"{route.name} has forgotten its answers.")
+    return _go_to(request, route)
+
+
+@http.page("gateway.write", methods=["POST"])
 def route_delete(request: Request, route_id: UUID) -> HttpResponse:
     route = _route(route_id)
     if request.POST.get("confirmation") != route.name:
@@ -99,6 +107,7 @@ def _edited(request: Request, form: Any, route: Route | None, save: Any) -> Http
         "form": form,
         "rows": rows,
         "route": route,
+        "zones": time_zones.offered(timezone.now()),
         "has_places": len(rows.empty_form.fields["place"].choices) > 1,
     }
     is_wrong = request.method == "POST" and not is_adding

@@ -84,6 +84,15 @@ def upstream_resume(request: Request, upstream_id: UUID) -> HttpResponse:
 
 
 @http.page("gateway.write", methods=["POST"])
+def upstream_check(request: Request, upstream_id: UUID) -> HttpResponse:
+    upstream = _upstream(upstream_id)
+    check = services.check_upstream(upstream, by=request.actor)
+    if request.htmx:
+        return http.fragment(request, "gateway/upstream_check.html", {"check": check})
+    return _detail(request, upstream, check=check)
+
+
+@http.page("gateway.write", methods=["POST"])
 def upstream_delete(request: Request, upstream_id: UUID) -> HttpResponse:
     upstream = _upstream(upstream_id)
     if request.POST.get("confirmation") != upstream.name:
@@ -121,9 +130,11 @@ def secret_delete(request: Request, upstream_id: UUID, secret_id: UUID) -> HttpR
     return _go_to(request, secret.upstream)
 
 
-def _detail(request: Request, upstream: Upstream, **forms: Any) -> HttpResponse:
-    context = {"upstream": upstream, "secret_form": SecretForm(), **forms}
-    status = 422 if any(form.errors for form in forms.values()) else 200
+def _detail(
+    request: Request, upstream: Upstream, secret_form: SecretForm | None = None, check: services.Check | None = None
+) -> HttpResponse:
+    context = {"upstream": upstream, "secret_form": secret_form or SecretForm(), "check": check}
+    status = 422 if secret_form is not None and secret_form.errors else 200
     return render(request, "gateway/upstream_detail.html", context, status=status)
 
 
