@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from apps.gateway.models import ModelCall, ModelCallBody, Route, Upstream, Upstr
 from apps.logs.enums import StatusClass
 
 MOST_CHOICES = 8
+MILLISECOND = timedelta(milliseconds=1)
 CHART_HEIGHT = 140
 IS_ERROR = Q(status__gte=400)
 TOKEN_CLASSES = (
@@ -91,7 +92,7 @@ def call_charts(calls: QuerySet[ModelCall], time_range: TimeRange, now: datetime
         calls=_summed("Calls", local, found, (("Calls", "calls"), ("Errors", "errors"))),
         latency=_latency_chart(local, found),
         tokens=_summed("Tokens", local, found, TOKEN_CLASSES),
-        cost=_summed("Cost", local, found, (("Cost", "cost"), ("Saved by the cache", "saved")), text=format_money),
+        cost=_cost_chart(local, found),
         sums=_total(found),
     )
 
@@ -122,13 +123,22 @@ def figures_by(column: str, time_range: TimeRange, now: datetime) -> dict[Any, d
 
 @dataclass(frozen=True, slots=True)
 class UpstreamHealth:
-    """What the data plane sees of an upstream. `resting` are the keys that rest, each until when."""
+    """What the data plane saw of an upstream at `at`. `resting` are the keys that rest, each until when."""
 
     upstream: Upstream
     seen: Seen
+    at: datetime
     open_until: datetime | None
     resting: list[tuple[UpstreamKey, datetime]]
     checked_at: datetime | None
+
+    @property
+    def open_for_ms(self) -> float | None:
+        return (self.open_until - self.at) / MILLISECOND if self.open_until else None
+
+    @property
+    def resting_for_ms(self) -> list[tuple[str, float]]:
+        return [(key.name, (until - self.at) / MILLISECOND) for key, until in self.resting]
 
     @property
     def failures(self) -> list[tuple[str, int]]:
@@ -157,6 +167,7 @@ def _health(upstream: Upstream, seen: Seen) -> UpstreamHealth:
     return UpstreamHealth(
         upstream,
         seen,
+        at=datetime.now(UTC),
         open_until=_moment(seen.open_until) if seen.open_until else None,
         resting=resting,
         checked_at=_moment(seen.check.at) if seen.check else None,
@@ -218,18 +229,24 @@ def _total(found: list[Mapping[str, Any]]) -> dict[str, Any]:
     return {**totals, "tokens": sum(totals[name] for _, name in TOKEN_CLASSES)}
 
 
-def _summed(
-    label: str, steps: list[datetime], found: list[Mapping[str, Any]], columns: Any, text: Any = format_count
-) -> charts.TimeSeries:
-    series = [charts.Series(title, [_sum_of(row, name) for row in found]) for title, name in columns]
-    return charts.time_series(label, steps, series, text=text, height=CHART_HEIGHT)
+def _summed(label: str, steps: list[datetime], found: list[Mapping[str, Any]], columns: Any) -> charts.TimeSeries:
+    series = [
+        charts.Series(title, [row.get(f"sum_{name}", row.get(name)) or 0 for row in found]) for title, name in columns
+    ]
+    return charts.time_series(label, steps, series, text=format_count, height=CHART_HEIGHT)
 
 
-def _sum_of(row: Mapping[str, Any], name: str) -> int | None:
-    """A step's sum; of a cost a gap where none of its calls is priced."""
-    if name == "cost" and row.get("unpriced") and not row["priced"]:
-        return None
-    return row.get(f"sum_{name}", row.get(name)) or 0
+def _cost_chart(steps: list[datetime], found: list[Mapping[str, Any]]) -> charts.TimeSeries:
+    """With a gap where no call of a step is priced; empty while nothing was paid, which has no scale."""
+    is_paid = any(row.get("cost") or row.get("saved") for row in found)
+
+    def known(row: Mapping[str, Any], name: str) -> int | None:
+        is_unknown = name == "cost" and row.get("unpriced") and not row["priced"]
+        return None if is_unknown or not is_paid else row.get(name) or 0
+
+    named = (("Cost", "cost"), ("Saved by the cache", "saved"))
+    series = [charts.Series(title, [known(row, name) for row in found]) for title, name in named]
+    return charts.time_series("Cost", steps, series, text=format_money, height=CHART_HEIGHT)
 
 
 def _latency_chart(steps: list[datetime], found: list[Mapping[str, Any]]) -> charts.TimeSeries:

@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from apps.core import tenancy
 from apps.gateway.bodies import CUT, LONGEST, redacted
 from apps.gateway.models import ModelCall, ModelCallBody
 from apps.gateway.services import forget_old
+from apps.organizations.models import Membership
+from tests.conftest import actor_of, api_client
 from tests.edge.plane import Plane, made_plane
+from tests.factories.people import UserFactory
 from tests.gateway.plane import add_route, add_upstream, target
 from tests.gateway.test_edge import ask, events, running, stand_in  # noqa: F401 - fixtures
 from tests.gateway.test_pages import make_call
@@ -135,3 +139,35 @@ def test_bodies_go_on_their_day_and_calls_after_theirs(in_acme: Any, settings: A
     assert forget_old() == 2
     assert list(ModelCall.objects.all()) == [recent]
     assert list(ModelCallBody.objects.values_list("pk", flat=True)) == [old.pk]
+
+
+def test_a_kept_body_is_on_the_call_s_page_and_in_the_api_until_its_day(
+    as_viewer: Any, api_viewer: Any, in_acme: Any
+) -> None:
+    call = make_call()
+    kept = ModelCallBody.objects.create(
+        id=call.pk, request='{"said": "one <b>word</b>"}', response="{}", expires_at=timezone.now() + timedelta(days=1)
+    )
+    page, address = f"/o/acme/gateway/calls/{call.pk}/", f"/api/v1/gateway/calls/{call.pk}/"
+    assert "one &lt;b&gt;word&lt;/b&gt;" in as_viewer.get(page).content.decode()
+    assert api_viewer.get(address).json()["body"]["request"] == kept.request
+    assert "body" not in api_viewer.get("/api/v1/gateway/calls/").json()["results"][0]
+    ModelCallBody.objects.update(expires_at=timezone.now())
+    assert "What was sent" not in as_viewer.get(page).content.decode()
+    assert api_viewer.get(address).json()["body"] is None
+
+
+def test_nobody_else_sees_a_kept_body(acme: Any, api_outsider: Any, api_billing: Any) -> None:
+    with tenancy.scope(acme.pk):
+        call = make_call()
+        ModelCallBody.objects.create(id=call.pk, request="{}", response="{}", expires_at=timezone.now())
+    assert api_outsider.get(f"/api/v1/gateway/calls/{call.pk}/").status_code == 404
+    assert api_billing.get(f"/api/v1/gateway/calls/{call.pk}/").status_code == 403
+
+
+@pytest.fixture
+def api_billing(acme: Any) -> Any:
+    user = UserFactory(email="billing@acme.test")
+    with tenancy.scope(acme.pk):
+        Membership.objects.create(user=user, role="billing")
+    return api_client(acme, actor_of(user, "billing"))

@@ -137,4 +137,5 @@ def test_the_chart_of_cost_has_a_gap_where_nobody_knows(in_acme: Any) -> None:
     span = time_ranges.named("1h")
     drawn = queries.call_charts(queries.filtered({}, span, now), span, now)
     assert drawn.sums["cost"] == 5
+    assert sum("–" in row.cells for row in drawn.cost.rows) == 1
     assert (drawn.sums["priced"], drawn.sums["unpriced"]) == (1, 1)
