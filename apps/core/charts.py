@@ -27,6 +27,7 @@ from apps.core.formatting import (
 Format = Callable[[float], str]
 
 SERIES_COLOURS = 6
+LEAST_AXIS, AXIS_GAP, DIGIT = 48, 8, 6.4  # pixels, the last one of a digit in a chart's letters
 TOP = 8
 FEW_LABELS = 5
 A_DAY = timedelta(days=1)
@@ -264,6 +265,12 @@ def time_series(
         has_area=area and len(series) == 1,
         is_empty=not known,
     )
+
+
+def axis_width(ticks: Sequence[Tick]) -> int:
+    """Pixels that the labels of a value axis take, with the distance to the chart; most of them take the least."""
+    longest = max((len(tick.label) for tick in ticks), default=0)
+    return max(LEAST_AXIS, AXIS_GAP + round(longest * DIGIT))
 
 
 def _check_lengths(times: Sequence[datetime], series: Sequence[Series]) -> None:

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core import time_ranges
+from apps.core.formatting import ABSENT
 from apps.costs.models import PriceOverride
 from apps.gateway import queries
 from apps.gateway.forms.prices import today
@@ -137,5 +138,10 @@ def test_the_chart_of_cost_has_a_gap_where_nobody_knows(in_acme: Any) -> None:
     span = time_ranges.named("1h")
     drawn = queries.call_charts(queries.filtered({}, span, now), span, now)
     assert drawn.sums["cost"] == 5
-    assert sum("–" in row.cells for row in drawn.cost.rows) == 1
+    assert sum(ABSENT in row.cells for row in drawn.cost.rows) == 1
     assert (drawn.sums["priced"], drawn.sums["unpriced"]) == (1, 1)
+
+
+def test_the_axis_is_as_wide_as_the_smallest_costs_need(as_viewer: Client, in_acme: Any) -> None:
+    make_call(cost_micro_usd=1)
+    assert '<svg width="66"' in as_viewer.get(f"{CALLS}chart/").content.decode()  # of $0.000001

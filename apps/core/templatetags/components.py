@@ -549,6 +549,11 @@ def _uptime_text(share: float | None) -> str:
 # Charts
 
 
+@register.filter
+def axis_width(ticks: Sequence[charts.Tick]) -> int:
+    return charts.axis_width(ticks)
+
+
 @register.inclusion_tag("core/components/time_series.html")
 def time_series(chart: charts.TimeSeries) -> dict[str, Any]:
     return {"chart": chart}
