@@ -12,10 +12,10 @@ import math
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from redis.asyncio import Redis
@@ -194,7 +194,7 @@ class Checker:
         key = CHECKS.format(organization_id=upstream.organization_id)
         lock = LOCK.format(upstream_id=upstream.id)
         if not await self._redis.set(lock, 1, nx=True, px=int(upstream.health_interval_s * 800)):
-            return _read_check(await self._redis.hget(key, upstream.id))  # type: ignore[misc]
+            return _read_check(await cast("Awaitable[bytes | None]", self._redis.hget(key, upstream.id)))
         checked = await self._ask(upstream)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(key, upstream.id, json.dumps(asdict(checked)))
