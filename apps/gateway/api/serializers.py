@@ -70,7 +70,7 @@ class UpstreamSerializer(serializers.ModelSerializer):
         extra_kwargs = UPSTREAM_HELP
 
 
-class CheckSerializer(serializers.Serializer[Check]):
+class UpstreamCheckSerializer(serializers.Serializer[Check]):
     is_ok = serializers.BooleanField(help_text="Whether it would serve calls, as far as can be known without one.")
     status = serializers.IntegerField(help_text="Of its answer; 0 where none came.")
     latency_ms = serializers.IntegerField()

@@ -36,11 +36,13 @@ class UpstreamApi(WrittenApi):
     def remove(self, row: Upstream) -> None:
         services.delete_upstream(row, by=self.actor)
 
-    @extend_schema(request=None, responses=serializers.CheckSerializer)
+    @extend_schema(request=None, responses=serializers.UpstreamCheckSerializer)
     @action(detail=True, methods=["post"])
     def check(self, request: Request, pk: str) -> Response:
         """Ask the upstream for its models, with its first key, and tell what it says."""
-        return Response(serializers.CheckSerializer(services.check_upstream(self.get_object(), by=self.actor)).data)
+        return Response(
+            serializers.UpstreamCheckSerializer(services.check_upstream(self.get_object(), by=self.actor)).data
+        )
 
 
 class UpstreamKeyApi(WrittenApi):
