@@ -21,6 +21,7 @@ from apps.costs.models import PriceOverride
 
 MICRO = 1_000_000
 LOCAL, LIST, OWN_PRICE = "local", "list", "own"  # where a price comes from
+SOURCES = [(LIST, "List"), (OWN_PRICE, "Yours"), (LOCAL, "Free")]
 LIST_NAME = f"genai-prices {version('genai-prices')}"
 # By the kind of an upstream; others are found by their address.
 PROVIDERS = {"openai": ("openai",), "azure": ("azure", "openai"), "anthropic": ("anthropic",), "gemini": ("google",)}

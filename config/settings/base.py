@@ -346,6 +346,7 @@ SPECTACULAR_SETTINGS = {
         "TokenKind": "apps.organizations.enums.TokenKind",
         "TokenStatus": "apps.organizations.enums.TokenStatus",
         "InvitationStatus": "apps.organizations.enums.InvitationStatus",
+        "PriceSource": "apps.costs.catalog.SOURCES",
         "UpstreamKind": "apps.gateway.models.KINDS",
         "LimitSubject": "apps.ratelimits.enums.Subject",
         "ListedSubject": "apps.ratelimits.enums.LISTED",

@@ -89,7 +89,7 @@ class ListedPriceSerializer(serializers.Serializer):
     output = AmountField()
 
     def get_fields(self) -> dict[str, Any]:
-        source = serializers.ChoiceField([catalog.LIST, catalog.OWN_PRICE, catalog.LOCAL])
+        source = serializers.ChoiceField(catalog.SOURCES)
         return {"source": source, "from": MomentField(allow_null=True), **super().get_fields()}
 
 
