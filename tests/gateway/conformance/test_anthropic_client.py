@@ -29,6 +29,23 @@ def test_a_message(gateway: Gateway, kind: str) -> None:
 
 
 @SPEAKING
+def test_tokens_are_counted_before(gateway: Gateway, kind: str) -> None:
+    told = gateway.anthropic.messages.count_tokens(model=kind, messages=ASK, system="Be brief.")
+    sent = [one.path for one in gateway.first.received]
+    if kind == "anthropic":
+        counted = HELLO.input + HELLO.cached
+        assert (told.input_tokens, sent) == (counted, ["/v1/messages/count_tokens"])
+    else:
+        assert 5 <= told.input_tokens <= 50
+        assert sent == []
+
+
+def test_tokens_are_estimated_while_the_provider_does_not_count(gateway: Gateway) -> None:
+    gateway.first.next.append(provider.refusing(529, "Overloaded", "overloaded_error"))
+    assert 5 <= gateway.anthropic.messages.count_tokens(model="anthropic", messages=ASK).input_tokens <= 50
+
+
+@SPEAKING
 def test_a_message_streamed(gateway: Gateway, kind: str) -> None:
     with gateway.anthropic.messages.stream(model=kind, **ASKED) as stream:
         said = "".join(stream.text_stream)
