@@ -82,10 +82,16 @@ class Seen:
 
 
 class Publisher:
-    """Writes what this process sees of the upstreams that it called lately."""
+    """Writes what this process sees of the upstreams that it called lately and that are still there."""
 
-    def __init__(self, redis: Redis, standings: Callable[[], Iterable[Standing]], keys: Keys) -> None:
-        self._redis, self._standings, self._keys = redis, standings, keys
+    def __init__(
+        self,
+        redis: Redis,
+        standings: Callable[[], Iterable[Standing]],
+        keys: Keys,
+        snapshot: Callable[[str], Snapshot | None],
+    ) -> None:
+        self._redis, self._standings, self._keys, self._snapshot = redis, standings, keys, snapshot
         self._process = uuid.uuid4().hex
         self._written: dict[str, tuple[str, float]] = {}
 
@@ -121,12 +127,19 @@ class Publisher:
 
     def _views(self, now: float, at: float) -> dict[str, dict[str, Any]]:
         views: dict[str, dict[str, Any]] = {}
-        for standing in self._standings():
+        called = [standing for standing in self._standings() if now - standing.called_at < SHOWN_S]
+        # One that has moved was called at both addresses: the newer one is told.
+        for standing in sorted(called, key=lambda one: one.called_at):
             upstream = standing.upstream
-            if upstream is not None and now - standing.called_at < SHOWN_S:
+            if upstream is not None and self._is_there(upstream):
                 view = _view(standing, self._keys.resting(upstream, now), now, at)
                 views.setdefault(upstream.organization_id, {})[upstream.id] = view
         return views
+
+    def _is_there(self, upstream: Upstream) -> bool:
+        """Nothing is written of what was deleted, nor of an organization that was erased."""
+        snapshot = self._snapshot(upstream.organization_id)
+        return snapshot is not None and upstream.id in snapshot.sections.get(SECTION, {}).get("upstreams", {})
 
 
 def _view(standing: Standing, resting: Mapping[str, float], now: float, at: float) -> dict[str, Any]:

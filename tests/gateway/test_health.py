@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
+from apps.core.edge import Snapshot
 from apps.gateway import health
-from apps.gateway.health import Seen
+from apps.gateway.configuration import compiled
+from apps.gateway.health import VIEWS, Publisher, Seen
+from apps.gateway.routing import Standing
+from apps.gateway.sending import Keys
 from tests.edge.plane import Plane, Server, made_plane, wait_until
 from tests.gateway.plane import add_route, add_upstream, section, target
 from tests.replica.models import ModelFiles
@@ -128,3 +134,26 @@ def test_checks_that_fail_open_the_breaker_and_one_that_passes_closes_it(plane: 
     stand_in.answer = provider.saying()
     wait_until(lambda: (told := check()) and told.is_ok, "a check that passes")
     wait_until(lambda: ask(plane) == 200, "calls")
+
+
+def test_nothing_is_written_of_what_is_not_there_any_more_and_the_newer_address_is_told(plane: Plane) -> None:
+    upstream_id = add_upstream(plane.acme, "https://api.example.com/v1", secrets=())
+    then = compiled(plane.acme.id, section(plane.acme)).upstreams[upstream_id]
+    section(plane.acme)["upstreams"][upstream_id]["base_url"] = "https://api.elsewhere.example/v1"
+    now = compiled(plane.acme.id, section(plane.acme)).upstreams[upstream_id]
+    there: dict[str, Snapshot] = {plane.acme.id: Snapshot(plane.acme.id, 1, {"gateway": section(plane.acme)})}
+
+    async def publish() -> None:
+        at = asyncio.get_running_loop().time()
+        moved = [Standing(now, called_at=at), Standing(then, called_at=at - 1)]
+        moved[0].health.in_flight = 2
+        redis = Redis.from_url(plane.valkey.url)
+        await Publisher(redis, lambda: moved, Keys(lambda sealed, place: sealed), there.get).publish()
+        await redis.aclose()
+
+    asyncio.run(publish())
+    assert health.read(plane.valkey.client, plane.acme.id)[upstream_id].in_flight == 2
+    plane.valkey.client.delete(VIEWS.format(organization_id=plane.acme.id))
+    there.clear()
+    asyncio.run(publish())
+    assert health.read(plane.valkey.client, plane.acme.id) == {}

@@ -105,7 +105,7 @@ class Edge(Application):
         )
 
     def _watch_upstreams(self, dispatcher: Dispatcher, keys: Keys) -> None:
-        self._seen = Publisher(self._redis, dispatcher.standings, keys)
+        self._seen = Publisher(self._redis, dispatcher.standings, keys, self._snapshots.get)
         self._checker = Checker(self._redis, self._wire, dispatcher, keys, self._snapshots.all)
         self._watching = [
             asyncio.create_task(self._seen.run(), name="upstreams-seen"),
