@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,8 +67,30 @@ class Corked:
 
 
 class Protocol(HttpToolsProtocol):
+    """One connection of a caller. An application with a `refuse_unread` is asked before a request is even parsed."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._refuse: Callable[[bytes], bytes | None] | None = getattr(self.config.app, "refuse_unread", None)
+        self._is_reading = False
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, Corked(transport)))
+
+    def data_received(self, data: bytes) -> None:
+        is_between = not self._is_reading and (self.cycle is None or self.cycle.response_complete)
+        if is_between and self._refuse is not None and (refusal := self._refuse(data)):
+            self.transport.write(refusal)
+        else:
+            super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._is_reading = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._is_reading = False
+        super().on_message_complete()
 
 
 class Server(uvicorn.Server):

@@ -38,13 +38,12 @@ from apps.ratelimits.seen import Recorder
 from apps.usage.edge import WithinQuota
 from config.environment import ROOT
 from config.logging import IS_JSON
-from workers.asgi import Application, Receive, Scope, Send
+from workers.asgi import Application
 from workers.edge import pipeline
-from workers.edge.shedding import Shedding, shed
+from workers.edge.shedding import Shedding
 from workers.edge.snapshots import SnapshotReader
 
 PROBES = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"})
-SHEDDABLE = ("/v1/", "/v2/models/")
 LOG_INTERVAL_S = 0.5
 
 
@@ -59,11 +58,9 @@ class Edge(Application):
     def __init__(self) -> None:
         self._shedding = Shedding()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._shedding.refuses() and scope["path"].startswith(SHEDDABLE):
-            await shed(send)
-        else:
-            await super().__call__(scope, receive, send)
+    def refuse_unread(self, request: bytes) -> bytes | None:
+        """The whole answer to a request that an overloaded process does not even parse."""
+        return self._shedding.answer(request)
 
     async def start(self) -> Proceed:
         self._shedding.start()

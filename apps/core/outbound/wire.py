@@ -23,7 +23,7 @@ from apps.core.outbound.message import Request, Trouble, WireError
 LOOK_INTERVAL_S = 0.1
 NAMES_KEPT_S = 30.0
 IDLE_KEPT_S = 55.0  # less than servers wait as a rule, so that they end few connections as we write
-MOST_IDLE = 128  # of one origin
+MOST_IDLE = 1024  # of one origin
 
 __all__ = ["Request", "Response", "Trouble", "Wire", "WireError"]
 
