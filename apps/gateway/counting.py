@@ -62,7 +62,7 @@ def _texts(told: Any) -> Iterable[str]:
     elif isinstance(told, list):
         for one in told:
             yield from _texts(one)
-    elif isinstance(told, Mapping):
+    elif isinstance(told, dict):
         for name in ("system", "instructions", "messages", "prompt", "input", "content", "text", "tools", "function"):
             if name in told:
                 yield from _texts(told[name])
@@ -74,16 +74,16 @@ def _texts(told: Any) -> Iterable[str]:
 def _pictures(told: Any) -> Iterable[int]:
     """The bytes of each picture in the request's messages; of one that is only named, none."""
     for message in told.get("messages") or told.get("input") or ():
-        content = message.get("content") if isinstance(message, Mapping) else None
+        content = message.get("content") if isinstance(message, dict) else None
         for part in content if isinstance(content, list) else ():
-            if isinstance(part, Mapping) and part.get("type") in {"image_url", "image", "input_image"}:
+            if isinstance(part, dict) and part.get("type") in {"image_url", "image", "input_image"}:
                 yield max((len(text) for text in _strings(part)), default=0)
 
 
 def _strings(told: Any) -> Iterable[str]:
     if isinstance(told, str):
         yield told
-    elif isinstance(told, Mapping):
+    elif isinstance(told, dict):
         for value in told.values():
             yield from _strings(value)
 

@@ -65,10 +65,10 @@ def of_answer(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) 
 
 def of_body(told: Any, status: int = 200) -> Failure | None:
     """What a body, or an event of a stream, says went wrong although its status is a success."""
-    if not isinstance(told, Mapping) or not (told.get("error") or told.get("type") == "error"):
+    if not isinstance(told, dict) or not (told.get("error") or told.get("type") == "error"):
         return None
     message, code, kind = _told(told)
-    inner = told["error"].get("code") if isinstance(told.get("error"), Mapping) else None
+    inner = told["error"].get("code") if isinstance(told.get("error"), dict) else None
     status = inner if isinstance(inner, int) and 400 <= inner <= 599 else status
     error_class = classified(status, f"{code} {kind}".lower(), message.lower())
     return Failure(error_class, status, masked(message or "an error without a word"), code or kind)
@@ -106,17 +106,17 @@ def _told(told: Any) -> tuple[str, str, str]:
     """Message, code and type, in the shapes that OpenAI, Anthropic, Gemini, Mistral, vLLM and Ollama use."""
     if isinstance(told, list) and told:
         told = told[0]
-    if not isinstance(told, Mapping):
+    if not isinstance(told, dict):
         return "", "", ""
     error = told.get("error", told)
     if isinstance(error, str):
         return error, "", ""
-    if not isinstance(error, Mapping):
+    if not isinstance(error, dict):
         return "", "", ""
     message = error.get("message") or error.get("detail") or ""
     code, kind = error.get("code") or "", error.get("type") or error.get("status") or ""
     inner = error.get("innererror")
-    if isinstance(inner, Mapping) and inner.get("code"):
+    if isinstance(inner, dict) and inner.get("code"):
         kind = f"{kind} {inner['code']}"
     return _text(message), _text(code) if isinstance(code, str) else "", _text(kind)
 

@@ -89,10 +89,10 @@ class OpenAiReading:
 
 
 def _has_content(choice: Any) -> bool:
-    if not isinstance(choice, Mapping):
+    if not isinstance(choice, dict):
         raise Malformed("a choice is no object")
     delta = choice.get("delta")
-    if not isinstance(delta, Mapping):
+    if not isinstance(delta, dict):
         return bool(choice.get("text"))
     return any(value for name, value in delta.items() if name != "role") or bool(choice.get("finish_reason"))
 
@@ -250,12 +250,12 @@ class InferReading(EventReading):
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """What should be an object, or an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def objects(value: Any) -> list[Mapping[str, Any]]:
     """The objects of what should be a list of them."""
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 READINGS: dict[Face, Callable[[], Reading]] = {

@@ -255,7 +255,7 @@ def _tools(body: Mapping[str, Any]) -> Body:
     if not tools:
         return {}
     asked = body.get("tool_choice") or "auto"
-    if isinstance(asked, Mapping):
+    if isinstance(asked, dict):
         if asked.get("type") != "function":
             raise untranslatable("tool_choice")
         asked = {"type": "function", "function": {"name": asked.get("name")}}

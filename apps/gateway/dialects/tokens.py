@@ -37,7 +37,7 @@ class Tokens:
 
 def of_openai(usage: Any) -> Tokens | None:
     """Of chat, completions, embeddings and responses, and of servers that speak like them."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     output = _first(usage, "completion_tokens", "output_tokens")
@@ -53,7 +53,7 @@ def of_openai(usage: Any) -> Tokens | None:
 
 
 def of_anthropic(usage: Any) -> Tokens | None:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     told, output = _first(usage, "input_tokens"), _first(usage, "output_tokens")
     if told is None and output is None:
@@ -64,7 +64,7 @@ def of_anthropic(usage: Any) -> Tokens | None:
 
 
 def of_gemini(usage: Any) -> Tokens | None:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     prompt, output = _first(usage, "promptTokenCount"), _first(usage, "candidatesTokenCount")
     reasoning = _first(usage, "thoughtsTokenCount") or 0
@@ -92,6 +92,6 @@ def _first(told: Mapping[str, Any], *names: str) -> int | None:
 
 def _object(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     for name in names:
-        if isinstance(value := told.get(name), Mapping):
+        if isinstance(value := told.get(name), dict):
             return value
     return {}
