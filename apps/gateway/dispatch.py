@@ -141,26 +141,33 @@ class Dispatcher:
                 self._standings.popitem(last=False)
         return standing
 
-    async def _watched(self, call: Call, work: Any) -> Opened | Answer:
+    async def _watched(self, call: Call, work: Awaitable[Any]) -> Opened | Answer:
         """The work's result, unless the caller closes before. Only calls that take long are watched."""
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
         watchers: list[asyncio.Task[None]] = []
+        is_gone = is_over = False
 
         def watch() -> None:
             watcher = asyncio.ensure_future(call.reply.until_gone())
-            watcher.add_done_callback(lambda done: done.cancelled() or task.cancel())
+            watcher.add_done_callback(give_up)
             watchers.append(watcher)
 
-        timer = loop.call_later(WATCHED_AFTER_S, watch)
+        def give_up(watcher: asyncio.Task[None]) -> None:
+            nonlocal is_gone
+            if not is_over and not watcher.cancelled():
+                is_gone = True
+                task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(WATCHED_AFTER_S, watch)
         try:
-            return await task
+            return await work
         except asyncio.CancelledError:
-            task.cancel()
-            if any(watcher.done() for watcher in watchers):
+            if is_gone and not task.uncancel():
                 raise ClientGone from None
             raise
         finally:
+            is_over = True
             timer.cancel()
             for watcher in watchers:
                 watcher.cancel()
@@ -339,9 +346,7 @@ class Dispatcher:
         is_local = upstream.kind == Kind.LOCAL
         base = self.base_of(upstream)
         target = attempt.target
-        url = url_of(
-            base, target, upstream.kind, dialect, is_stream=exchange.is_stream, api_version=upstream.api_version
-        )
+        url = url_of(base, target.model, upstream.kind, dialect, exchange.is_stream, upstream.api_version)
         fields = fields_of(upstream, self._keys.secret(upstream, key), call.headers)
         body = to_json(translated.request(exchange.body, target.model)) if dialect != Face.INFER else exchange.raw
         return Request("POST", url, fields, body, is_trusted=is_local)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote
 
 from yarl import URL
@@ -52,9 +53,10 @@ def dialect_of(kind: Kind, face: Face) -> Face:
     return Face.CHAT if Face.CHAT in spoken else next(iter(spoken))
 
 
-def url_of(base: URL, target: Target, kind: Kind, dialect: Face, *, is_stream: bool, api_version: str) -> URL:
-    """Where a call of `target` in `dialect` goes."""
-    model = quote(target.model, safe="")
+@lru_cache(10_000)
+def url_of(base: URL, model: str, kind: Kind, dialect: Face, is_stream: bool, api_version: str) -> URL:
+    """Where a call of the model in `dialect` goes."""
+    model = quote(model, safe="")
     if kind == Kind.JSON:
         return base
     if kind == Kind.AZURE:
