@@ -22,6 +22,7 @@ from apps.ratelimits import edge as limits
 from apps.ratelimits.engine import AsyncLimiter
 from apps.ratelimits.seen import Recorder
 from apps.usage.edge import WithinQuota, meter
+from workers.edge import browsers
 from workers.edge.snapshots import SnapshotReader
 
 VERSION = "1"
@@ -67,8 +68,11 @@ def build(
     call = tokens.permit("gateway.call")
     read: Sequence[Stage] = [*allowed, call, receive, gateway.read]
     asked: Sequence[Stage] = [*read, limit_models, keep_bodies, meter, gateway.price]
+    shared = browsers.share(browsers.pages_origin())
     for path, face in FACES.items():
-        router.add("POST", path, compose([*known, gateway.begin(face), record_model, *asked, cache], dispatcher))
+        stages = [shared, *known, gateway.begin(face), record_model, *asked, cache]
+        router.add("POST", path, compose(stages, dispatcher))
+        router.add("OPTIONS", path, compose([shared], browsers.preflight))
     count: Sequence[Stage] = [*known, gateway.begin(Face.MESSAGES), *read, limit_models]
     router.add("POST", "/v1/messages/count_tokens", compose(count, dispatcher.count))
     inspect = [gateway.begin(Face.INFER), *allowed, call]
