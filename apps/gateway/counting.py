@@ -49,7 +49,8 @@ def estimated(exchange: Exchange, text: str) -> Tokens:
     """The tokens of an answered call whose provider told none."""
     model = exchange.target.model if exchange.target else ""
     asked = "".join(_texts(exchange.body))
-    separators = MESSAGE_TOKENS * len(exchange.body.get("messages") or ())
+    messages = exchange.body.get("messages")
+    separators = MESSAGE_TOKENS * len(messages) if isinstance(messages, list) else 0
     pictures = len(list(_pictures(exchange.body))) * IMAGE_TOKENS
     whole = count_text(asked, model) + separators + pictures
     return Tokens(input=whole, output=count_text(text, model), is_estimated=True)
@@ -73,7 +74,8 @@ def _texts(told: Any) -> Iterable[str]:
 
 def _pictures(told: Any) -> Iterable[int]:
     """The bytes of each picture in the request's messages; of one that is only named, none."""
-    for message in told.get("messages") or told.get("input") or ():
+    messages = told.get("messages") or told.get("input")
+    for message in messages if isinstance(messages, list) else ():
         content = message.get("content") if isinstance(message, dict) else None
         for part in content if isinstance(content, list) else ():
             if isinstance(part, dict) and part.get("type") in {"image_url", "image", "input_image"}:
