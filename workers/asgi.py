@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import structlog
 
 from apps.core.addresses import client_address, networks
-from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, Sent
+from apps.core.edge import Answer, BodyTooLarge, Call, ClientGone, Proceed, Sent, Unsendable
 from apps.core.errors import DomainError, Unexpected
 from apps.core.request_ids import accept_or_make
 
@@ -20,6 +20,8 @@ TRUSTED_PROXIES = networks(os.environ.get("TRUSTED_PROXIES", "").split(","))
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+SENT = Unsendable()
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,8 @@ class Application:
         finally:
             pieces.close()
             self.settle(call, status)
+            # Both refer to the call, which would stay until the collector finds the circle.
+            call.reply, call.events = SENT, []
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

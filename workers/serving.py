@@ -57,6 +57,11 @@ class Corked:
             self._transport.write(self._head + data)
             self._head = b""
 
+    def write_whole(self, answer: bytes) -> None:
+        """Send an answer that nothing follows."""
+        if not self.is_closing():
+            self._transport.write(answer)
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -80,7 +85,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         is_between = not self._is_reading and (self.cycle is None or self.cycle.response_complete)
         if is_between and self._refuse is not None and (refusal := self._refuse(data)):
-            self.transport.write(refusal)
+            cast(Corked, self.transport).write_whole(refusal)
         else:
             super().data_received(data)
 
@@ -102,9 +107,11 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What start-up made lives as long as the process: later collections need not walk it.
+        # What start-up made lives as long as the process: later collections need not walk it. Calls leave no circles,
+        # so that few collections suffice.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(10_000, 10, 100)
         if self._ready_file and self.started and sockets:
             _write_whole(self._ready_file, {"pid": os.getpid(), "port": sockets[0].getsockname()[1]})
 

@@ -19,7 +19,7 @@ from apps.core.errors import DomainError
 from apps.gateway.dialects.faces import refused_anthropic, refused_openai
 
 LOOK_INTERVAL_S = 0.02
-LATE_S = 0.03
+LATE_S = 0.04
 CROWD = 8  # calls between two looks
 GROWTH, MOST_GROWTH, DECAY = 0.04, 0.12, 0.004  # a look
 MOST = 0.95  # somebody always gets through, which shows when it is over
