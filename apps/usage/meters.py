@@ -26,8 +26,14 @@ PREDICTIONS = Meter("predictions", "Predictions", "rows")
 TRAINING_MS = Meter("training_ms", "Training time", "ms", format_duration)
 JOB_MS = Meter("job_ms", "Job time", "ms", format_duration)
 STORED_BYTES = Meter("stored_bytes", "Stored data", "bytes", format_bytes, is_stock=True)
+# Each of a model's tokens is in one of these (apps/costs/pricing.py prices them so).
+INPUT_TOKENS = Meter("input_tokens", "Input tokens", "tokens")
+CACHED_TOKENS = Meter("cached_tokens", "Cached input tokens", "tokens")
+CACHE_WRITE_TOKENS = Meter("cache_write_tokens", "Tokens written to a cache", "tokens")
+OUTPUT_TOKENS = Meter("output_tokens", "Output tokens", "tokens")
+TOKENS = (INPUT_TOKENS, CACHED_TOKENS, CACHE_WRITE_TOKENS, OUTPUT_TOKENS)
 
-METERS = {meter.name: meter for meter in (PREDICTIONS, TRAINING_MS, JOB_MS, STORED_BYTES)}
+METERS = {meter.name: meter for meter in (PREDICTIONS, *TOKENS, TRAINING_MS, JOB_MS, STORED_BYTES)}
 CHOICES = [(meter.name, meter.label) for meter in METERS.values()]
 
 
