@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 
 from apps.costs import catalog
 from apps.gateway.models import Route, Target, Upstream, UpstreamKey, VirtualKey
+from apps.ratelimits.edge import GATEWAY
+from apps.ratelimits.rules import Algorithm, Away
+
+REQUESTS, TOKENS = "requests", "tokens"
 
 
 def compile_section() -> dict[str, dict[str, Any]]:
@@ -23,6 +28,35 @@ def compile_section() -> dict[str, dict[str, Any]]:
         "upstreams": {str(pk): told(upstream) for pk, upstream in open_upstreams.items()},
         "routes": {route.name: _route(route, open_upstreams, book) for route in routes},
         "keys": {str(key.token_id): _key(key, names) for key in VirtualKey.objects.order_by("pk")},
+    }
+
+
+def key_policies() -> Iterator[dict[str, Any]]:
+    """The limits of single keys, as the limiter's policies."""
+    limited = Q(requests_per_minute__isnull=False) | Q(tokens_per_minute__isnull=False)
+    for key in VirtualKey.objects.filter(limited, token__revoked_at=None).select_related("token").order_by("pk"):
+        for quantity, limit in ((REQUESTS, key.requests_per_minute), (TOKENS, key.tokens_per_minute)):
+            if limit is not None:
+                yield _policy(key, quantity, limit)
+
+
+def _policy(key: VirtualKey, quantity: str, limit: int) -> dict[str, Any]:
+    return {
+        "id": f"key-{key.pk}",
+        "name": f"Key {key.token.name}",
+        "subject": ["token"],
+        "header": "",
+        "quantity": quantity,
+        "algorithm": Algorithm.GCRA,
+        "limit": limit,
+        "window_ms": 60_000,
+        "burst": limit,
+        "is_shadow": False,
+        "away": Away.LOCAL,
+        "planes": [GATEWAY],
+        "routes": [],
+        "models": [],
+        "tokens": [str(key.token_id)],
     }
 
 

@@ -33,6 +33,7 @@ class Plan:
     jobs_at_once: int
     predictions_a_minute: int
     predictions_at_once: int
+    model_calls_a_minute: int
     api_calls_a_minute: int
 
 
@@ -46,6 +47,7 @@ PLANS = {
             jobs_at_once=2,
             predictions_a_minute=6_000,
             predictions_at_once=50,
+            model_calls_a_minute=3_000,
             api_calls_a_minute=1_200,
         ),
         Plan(
@@ -55,6 +57,7 @@ PLANS = {
             jobs_at_once=5,
             predictions_a_minute=60_000,
             predictions_at_once=200,
+            model_calls_a_minute=30_000,
             api_calls_a_minute=6_000,
         ),
         Plan(
@@ -64,6 +67,7 @@ PLANS = {
             jobs_at_once=20,
             predictions_a_minute=600_000,
             predictions_at_once=1_000,
+            model_calls_a_minute=300_000,
             api_calls_a_minute=60_000,
         ),
     )
@@ -77,6 +81,7 @@ LIMITS = {
     for limit in (
         PlanLimit("plan-predictions", "Plan: predictions", "predictions_a_minute", "predictions", "requests"),
         PlanLimit("plan-at-once", "Plan: predictions at once", "predictions_at_once", "predictions", "concurrency"),
+        PlanLimit("plan-model-calls", "Plan: model calls", "model_calls_a_minute", "gateway", "requests"),
         PlanLimit("plan-api", "Plan: API calls", "api_calls_a_minute", "api", "requests"),
     )
 }

@@ -17,7 +17,7 @@ from apps.ratelimits.matching import SECTION, Asked, Matched, rules_for
 from apps.ratelimits.rules import Decision
 from apps.ratelimits.seen import Recorder
 
-PLANE = "predictions"
+PREDICTIONS, GATEWAY = "predictions", "gateway"  # apps.ratelimits.enums.Plane, which is Django's
 
 Estimate = Callable[[Call], MutableMapping[str, int]]
 
@@ -79,8 +79,8 @@ def guard_tokens(limiter: AsyncLimiter, recorder: Recorder, snapshots: Snapshots
     return stage
 
 
-def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None = None) -> Stage:
-    """Let an authenticated call pass within its organization's limits, in one round trip.
+def limit(limiter: AsyncLimiter, recorder: Recorder, plane: str, estimate: Estimate | None = None) -> Stage:
+    """Let an authenticated call pass within its organization's limits of calls of that kind, in one round trip.
 
     `estimate` says of a call how much of other quantities than requests it is expected to take; what the call's own
     `taken` says once it is answered is settled afterwards. A call that was refused or failed has used none of them.
@@ -89,7 +89,7 @@ def limit(limiter: AsyncLimiter, recorder: Recorder, estimate: Estimate | None =
 
     async def stage(call: Call, proceed: Proceed) -> Answer:
         section = call.snapshot.sections.get(SECTION) if call.snapshot else None
-        matched = rules_for(section, _asked(call, estimate(call) if estimate else {}))
+        matched = rules_for(section, _asked(call, plane, estimate(call) if estimate else {}))
         if matched.denied:
             raise refusals.denied(matched.denied)
         if not matched.rules:
@@ -117,13 +117,13 @@ async def _decided(limiter: AsyncLimiter, recorder: Recorder, organization_id: s
     return decision
 
 
-def _asked(call: Call, quantities: Mapping[str, int]) -> Asked:
+def _asked(call: Call, plane: str, quantities: Mapping[str, int]) -> Asked:
     return Asked(
         call.organization_id or "",
-        PLANE,
+        plane,
         call.method,
         call.route,
-        model=call.parameters.get("name", ""),
+        model=call.model or call.parameters.get("name", ""),
         address=call.client,
         token=call.token_id or "",
         user=call.user_id or "",

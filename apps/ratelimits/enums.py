@@ -64,6 +64,7 @@ class GuardAway(models.TextChoices):
 
 class Plane(models.TextChoices):
     PREDICTIONS = "predictions", "Predictions"
+    GATEWAY = "gateway", "Model calls"
     API = "api", "REST API"
     CHECK = "check", "Calls of your own services"
 
@@ -71,6 +72,7 @@ class Plane(models.TextChoices):
 # What no call of a plane tells: a policy that needs it is met by none of them.
 UNTOLD = {
     Plane.PREDICTIONS: frozenset({Quantity.TOKENS, Quantity.COST}),
+    Plane.GATEWAY: frozenset(),
     Plane.API: frozenset({Quantity.TOKENS, Quantity.COST, Subject.MODEL}),
     Plane.CHECK: frozenset(),
 }

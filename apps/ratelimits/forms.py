@@ -28,7 +28,7 @@ DEFAULTS = {
     "window_s": 60,
     "held_s": 600,
     "algorithm": Algorithm.GCRA,
-    "planes": [Plane.PREDICTIONS, Plane.API],
+    "planes": [Plane.PREDICTIONS, Plane.GATEWAY, Plane.API],
     "is_shadow": False,
     "away": Away.LOCAL,
 }
@@ -52,7 +52,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "quantity": Quantity.COST,
             "limit": 5_000_000,
             "window_s": 86_400,
-            "planes": [Plane.CHECK],
+            "planes": [Plane.GATEWAY],
         },
     ),
 }
@@ -126,7 +126,7 @@ class NewPolicyForm(forms.Form):
         label="Which calls",
         choices=Plane.choices,
         error_messages={"required": "Choose at least one."},
-        help_text="Your own services ask by POST /api/v1/ratelimits/check/. Only their calls tell tokens and cost.",
+        help_text="Your own services ask by POST /api/v1/ratelimits/check/. Only theirs and calls of models tell tokens and cost.",
     )
     is_shadow = forms.TypedChoiceField(
         label="Mode",

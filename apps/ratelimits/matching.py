@@ -136,7 +136,8 @@ def rules_for(section: Mapping[str, Any] | None, asked: Asked, now: float | None
         return Matched(denied=Denial(entry.subject, entry.value, entry.reason))
     is_allowed = bool(compiled.allow and compiled.allow.found(asked, moment))
     matched = Matched(is_allowed=is_allowed)
-    for policy in compiled.policies.get(asked.plane, ()):
+    own = compiled.of_tokens.get((asked.plane, asked.token), ())
+    for policy in (*compiled.policies.get(asked.plane, ()), *own):
         if not (is_allowed and not policy.is_of_plan) and policy.concerns(asked, moment):
             _add(matched, policy, asked)
     return matched
@@ -266,9 +267,10 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A section as calls ask it: the policies of each plane, and the lists."""
+    """A section as calls ask it: the policies of each plane, those of single tokens beside them, and the lists."""
 
     policies: dict[str, tuple[Policy, ...]]
+    of_tokens: dict[tuple[str, str], tuple[Policy, ...]]
     allow: Entries
     deny: Entries
 
@@ -291,21 +293,26 @@ def compiled_for(organization_id: str, section: Mapping[str, Any]) -> Compiled:
 
 def compile_section(section: Mapping[str, Any]) -> Compiled:
     policies: dict[str, list[Policy]] = {}
+    of_tokens: dict[tuple[str, str], list[Policy]] = {}
     shares_subjects = section.get("shares_subjects", True)
     many = sum(map(_has_many_subjects, section.get("policies", ())))
     for raw in section.get("policies", ()):
         policy = _policy(raw, MOST_SUBJECTS // many if shares_subjects and _has_many_subjects(raw) else 0)
         for plane in raw["planes"]:
-            policies.setdefault(plane, []).append(policy)
+            for token in raw.get("tokens", ()):
+                of_tokens.setdefault((plane, token), []).append(policy)
+            if "tokens" not in raw:
+                policies.setdefault(plane, []).append(policy)
     return Compiled(
         {plane: tuple(found) for plane, found in policies.items()},
+        {place: tuple(found) for place, found in of_tokens.items()},
         Entries(section.get("allow", ())),
         Entries(section.get("deny", ())),
     )
 
 
 def _has_many_subjects(raw: Mapping[str, Any]) -> bool:
-    return set(raw["subject"]) != {"organization"}
+    return set(raw["subject"]) != {"organization"} and "tokens" not in raw
 
 
 def _policy(raw: Mapping[str, Any], most_subjects: int) -> Policy:

@@ -22,7 +22,7 @@ LONGEST_WINDOW_S = 31 * 24 * 3600
 
 
 def every_plane() -> list[str]:
-    return [Plane.PREDICTIONS, Plane.API]
+    return [Plane.PREDICTIONS, Plane.GATEWAY, Plane.API]
 
 
 def every_call() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +13,26 @@ from apps.ratelimits.enums import EntryKind, Quantity, Subject
 from apps.ratelimits.models import Entry, PlanLimitOverride, Policy
 from apps.ratelimits.rules import Algorithm, Away
 
+Policies = Callable[[], Iterable[dict[str, Any]]]
+_others: list[Policies] = []
+
+
+def adds_policies(policies: Policies) -> Policies:
+    """Register what an app above limits by itself: compiled policies of the organization in scope.
+
+    One with `tokens` counts for calls with these alone.
+    """
+    _others.append(policies)
+    return policies
+
 
 def compile_section() -> dict[str, list[dict[str, Any]]]:
     entries: dict[str, list[dict[str, Any]]] = {kind: [] for kind in EntryKind.values}
     for entry in Entry.objects.lasting().order_by("pk"):
         entries[entry.kind].append(_entry(entry))
     own = [_policy(policy) for policy in Policy.objects.counting().order_by("pk")]
-    return {"policies": [*_of_plan(), *own], **entries}
+    others = [policy for policies in _others for policy in policies()]
+    return {"policies": [*_of_plan(), *own, *others], **entries}
 
 
 def _policy(policy: Policy) -> dict[str, Any]:

@@ -13,6 +13,7 @@ WINDOWS = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "mi
 FOR_EACH = {"token": "API token", "user": "person", "address": "address", "route": "route", "model": "endpoint"}
 CALLS = {
     "predictions": "predictions of your endpoints",
+    "gateway": "calls of models",
     "api": "calls of the REST API",
     "check": "calls that your own services ask about",
 }
@@ -112,7 +113,7 @@ def _how(policy: Promised) -> str:
 
 
 def _refused(policy: Promised) -> str:
-    told = ["gets 429"] if {"predictions", "api"} & set(policy.planes) else []
+    told = ["gets 429"] if {"predictions", "gateway", "api"} & set(policy.planes) else []
     told += ["is told to your services as not allowed"] if "check" in policy.planes else []
     return ", or ".join(told)
 

@@ -24,7 +24,7 @@ def test_a_policy_needs_little_and_says_what_it_means(api_owner: Any) -> None:
     assert answer["Location"] == f"{POLICIES}{answer.json()['id']}/"
     shown = answer.json()
     assert shown["description"] == "100 requests a minute for each API token"
-    assert (shown["algorithm"], shown["away"], shown["planes"]) == ("gcra", "local", ["predictions", "api"])
+    assert (shown["algorithm"], shown["away"], shown["planes"]) == ("gcra", "local", ["predictions", "gateway", "api"])
     assert api_owner.get(answer["Location"]).json() == shown
     assert api_owner.get(POLICIES).json()["results"] == [shown]
 
@@ -58,7 +58,7 @@ def test_a_policy_that_some_of_its_calls_meet_is_taken(given: Any, api_owner: An
         ({"subject": ["header"], "header": "X-Api-Key"}, "header", "header_secret"),
         ({"header": "x-customer"}, "header", "header_unfit"),
         ({"planes": []}, "planes", "empty"),
-        ({"quantity": "tokens"}, "planes", "policy_never_met"),
+        ({"quantity": "tokens", "planes": ["predictions", "api"]}, "planes", "policy_never_met"),
         ({"quantity": "cost", "planes": ["api"]}, "planes", "policy_never_met"),
         ({"subject": ["model"], "planes": ["api"]}, "planes", "policy_never_met"),
         ({"models": ["churn"], "planes": ["api"]}, "planes", "policy_never_met"),
@@ -222,6 +222,7 @@ def test_every_change_is_published(api_owner: Any, acme: Any, django_capture_on_
     assert [one["name"] for one in published()["policies"]] == [
         "Plan: predictions",
         "Plan: predictions at once",
+        "Plan: model calls",
         "Plan: API calls",
     ]
     with tenancy.scope(acme.pk):
@@ -243,7 +244,7 @@ def test_who_leaves_a_choice_out_is_told_what_there_is(api_owner: Any) -> None:
     missing = api_owner.post(ENTRIES, {"subject": "address", "value": "203.0.113.9"}).json()["errors"]
     assert missing == [{"field": "kind", "code": "required", "detail": "Name one of: allow, deny."}]
     wrong = api_owner.post(POLICIES, {**EACH_KEY, "planes": ["apis"]}).json()["errors"]
-    assert [one["detail"] for one in wrong] == ["“apis” is none of: predictions, api, check."]
+    assert [one["detail"] for one in wrong] == ["“apis” is none of: predictions, gateway, api, check."]
 
 
 def test_the_trail_tells_the_mode_as_pages_do(api_owner: Any, acme: Any) -> None:

@@ -152,7 +152,7 @@ def test_an_edit_changes_what_was_typed_and_nothing_else(as_owner: Client, in_ac
     assert answer.status_code == 303, answer.context["form"].errors
     policy.refresh_from_db()
     assert (policy.limit, policy.window_s, policy.burst, policy.routes) == (200, 90, 5, ["/api/*"])
-    assert (policy.subject, policy.planes) == (["token"], ["predictions", "api"])
+    assert (policy.subject, policy.planes) == (["token"], ["predictions", "gateway", "api"])
 
 
 def test_a_shadow_is_enforced_with_one_click_and_back(as_owner: Client, in_acme: Any, actor: Actor) -> None:

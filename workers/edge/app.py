@@ -31,7 +31,7 @@ from apps.gateway.dispatch import Dispatcher
 from apps.gateway.embedding import embedding
 from apps.gateway.health import Checker, Publisher
 from apps.gateway.sending import Keys
-from apps.ratelimits.edge import PLANE
+from apps.ratelimits.edge import PREDICTIONS
 from apps.ratelimits.engine import AsyncLimiter
 from apps.ratelimits.peers import Peers
 from apps.ratelimits.seen import Recorder
@@ -82,7 +82,7 @@ class Edge(Application):
         self._limiter = AsyncLimiter.from_url(os.environ["REDIS_URL"])
         self._recorder = Recorder(
             SyncRedis.from_url(os.environ["REDIS_URL"], socket_timeout=1, socket_connect_timeout=1),
-            Peers(PLANE, self._limiter.local, state / "peers"),
+            Peers(PREDICTIONS, self._limiter.local, state / "peers"),
         )
         self._recorder.start()
         self._wire = Wire(addresses.networks(os.environ.get("OUTBOUND_ALLOWED_NETWORKS", "").split(",")))

@@ -63,14 +63,14 @@ def build(
         tokens.authenticate(snapshots),
     ]
     allowed: Sequence[Stage] = [tokens.while_active, tokens.within_networks, tokens.note_use()]
-    limit = limits.limit(limiter, recorder)
-    limit_models = limits.limit(limiter, recorder, gateway.expected)
+    limit = limits.limit(limiter, recorder, limits.PREDICTIONS)
+    limit_models = limits.limit(limiter, recorder, limits.GATEWAY, gateway.expected)
     call = tokens.permit("gateway.call")
     read: Sequence[Stage] = [*allowed, call, receive, gateway.read]
     asked: Sequence[Stage] = [*read, limit_models, keep_bodies, meter, gateway.price]
     shared = browsers.share(browsers.pages_origin())
     for path, face in FACES.items():
-        stages = [shared, *known, gateway.begin(face), record_model, *asked, cache]
+        stages: Sequence[Stage] = [shared, *known, gateway.begin(face), record_model, *asked, cache]
         router.add("POST", path, compose(stages, dispatcher))
         router.add("OPTIONS", path, compose([shared], browsers.preflight))
     count: Sequence[Stage] = [*known, gateway.begin(Face.MESSAGES), *read, limit_models]
