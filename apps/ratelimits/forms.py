@@ -126,7 +126,8 @@ class NewPolicyForm(forms.Form):
         label="Which calls",
         choices=Plane.choices,
         error_messages={"required": "Choose at least one."},
-        help_text="Your own services ask by POST /api/v1/ratelimits/check/. Only theirs and calls of models tell tokens and cost.",
+        help_text="Your own services ask by POST /api/v1/ratelimits/check/. Tokens and cost are told by calls of models, and by"
+        " theirs.",
     )
     is_shadow = forms.TypedChoiceField(
         label="Mode",
