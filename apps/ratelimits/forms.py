@@ -126,8 +126,7 @@ class NewPolicyForm(forms.Form):
         label="Which calls",
         choices=Plane.choices,
         error_messages={"required": "Choose at least one."},
-        help_text="Your own services ask by POST /api/v1/ratelimits/check/. Tokens and cost are told by calls of models, and by"
-        " theirs.",
+        help_text="Your own services ask by POST /api/v1/ratelimits/check/. They and calls of models tell tokens and cost.",
     )
     is_shadow = forms.TypedChoiceField(
         label="Mode",
