@@ -126,7 +126,7 @@ class NewPolicyForm(forms.Form):
         label="Which calls",
         choices=Plane.choices,
         error_messages={"required": "Choose at least one."},
-        help_text="Your own services ask by POST /api/v1/ratelimits/check/. They and calls of models tell tokens and cost.",
+        help_text="Your services ask by POST /api/v1/ratelimits/check/. They and calls of models tell tokens and cost.",
     )
     is_shadow = forms.TypedChoiceField(
         label="Mode",
