@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cache
@@ -38,6 +38,10 @@ SELECT COALESCE((SELECT sum(quantity)::bigint FROM usage_usageday
 """
 
 
+# What the ledger of a counter sums up to, and which of these uses are in it.
+Ledger = Callable[[Counter, Collection[str]], tuple[int, set[str]]]
+
+
 class Unsettled(RuntimeError):
     """A counter could not be made anew, because what it counts would not stand still."""
 
@@ -58,17 +62,19 @@ def _rebuild_all(counters: Collection[Counter]) -> None:
             rebuild(counter, waiting[counter])
 
 
-def rebuild(counter: Counter, waiting: Mapping[str, int] | None = None) -> int:
+def rebuild(counter: Counter, waiting: Mapping[str, int] | None = None, ledger: Ledger | None = None) -> int:
     """Install what was used, however much is settled meanwhile. Raises `Unsettled` and `RedisError`.
 
-    `waiting` was read before: an event that came since then was settled since then, and is found among those.
+    `waiting` was read before: an event that came since then was settled since then, and is found among those. `ledger`
+    is where the counter's uses end, if not as usage of a meter.
     """
+    ledger = ledger or _ledger
     on_their_way = events_waiting([counter])[counter] if waiting is None else waiting
     for _ in range(ATTEMPTS):
         before = quotas().settled(counter)
         known = {**on_their_way, **before.lately}
-        in_ledger, stored = _ledger(counter, known)
-        if _came_between(counter, before):
+        in_ledger, stored = ledger(counter, known)
+        if _came_between(counter, before, ledger):
             continue
         used = in_ledger + sum(quantity for use, quantity in known.items() if use not in stored)
         if quotas().install(counter, used, before):
@@ -77,14 +83,14 @@ def rebuild(counter: Counter, waiting: Mapping[str, int] | None = None) -> int:
     raise Unsettled(counter.name)
 
 
-def _came_between(counter: Counter, before: Settled) -> bool:
+def _came_between(counter: Counter, before: Settled, ledger: Ledger) -> bool:
     """Whether the ledger has something already that was settled since `before` or will be, which would count twice.
 
     What is not there yet was not there when the ledger was read.
     """
     now = quotas().settled(counter)
     new = (now.lately.keys() | now.held) - before.lately.keys()
-    return bool(new and _ledger(counter, new)[1])
+    return bool(new and ledger(counter, new)[1])
 
 
 def used(meter: Meter, now: datetime) -> int:
@@ -116,13 +122,18 @@ def events_waiting(wanted: Collection[Counter]) -> dict[Counter, dict[str, int]]
     What is not a use is left out, as the sink will do.
     """
     found: dict[Counter, dict[str, int]] = {counter: {} for counter in wanted}
-    start = "-"
-    while page := cast(Any, _client().xrange(STREAM, start, count=PAGE)):
-        for _, fields in page:
-            for event in entries.events(fields):
-                _note(found, event)
-        start = f"({page[-1][0].decode()}"
+    for event in waiting_in(STREAM):
+        _note(found, event)
     return found
+
+
+def waiting_in(stream: str) -> Iterator[bytes]:
+    """The events of a stream that the sink has not taken."""
+    start = "-"
+    while page := cast(Any, _client().xrange(stream, start, count=PAGE)):
+        for _, fields in page:
+            yield from entries.events(fields)
+        start = f"({page[-1][0].decode()}"
 
 
 def _note(found: Mapping[Counter, dict[str, int]], raw: bytes) -> None:
