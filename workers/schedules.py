@@ -21,6 +21,7 @@ def schedules(settings: Any) -> dict[str, dict[str, Any]]:
         "restore-quotas": every(5.0, "usage.restore_quotas"),
         "correct-quotas": every(600.0, "usage.correct_quotas"),
         "tell-of-quotas": every(300.0, "usage.tell_of_quotas"),
+        "restore-budgets": every(2.0, "gateway.restore_budgets"),
         "forget-old-model-calls": every(3600.0, "gateway.forget_old"),
         "forget-old-sessions": every(86400.0, "accounts.forget_old"),
     }

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Prefetch, Q
+from django.utils import timezone
 
 from apps.costs import catalog
+from apps.gateway import budgets, spending
+from apps.gateway.enums import BudgetPeriod
 from apps.gateway.models import Route, Target, Upstream, UpstreamKey, VirtualKey
 from apps.ratelimits.edge import GATEWAY
 from apps.ratelimits.rules import Algorithm, Away
@@ -24,10 +28,13 @@ def compile_section() -> dict[str, dict[str, Any]]:
     routes = _routes()
     names = {route.pk: route.name for route in routes}
     book = catalog.book()
+    keys = list(VirtualKey.objects.filter(token__revoked_at=None).order_by("pk"))
+    now = timezone.now()
+    used = spending.used_by(keys, now)
     return {
         "upstreams": {str(pk): told(upstream) for pk, upstream in open_upstreams.items()},
         "routes": {route.name: _route(route, open_upstreams, book) for route in routes},
-        "keys": {str(key.token_id): _key(key, names) for key in VirtualKey.objects.order_by("pk")},
+        "keys": {str(key.token_id): _key(key, names, _budget(key, used, now)) for key in keys},
     }
 
 
@@ -112,6 +119,14 @@ def _target(target: Target, open_upstreams: dict[Any, Upstream], book: catalog.B
     }
 
 
-def _key(key: VirtualKey, names: dict[Any, str]) -> dict[str, Any]:
+def _budget(key: VirtualKey, used: dict[Any, int], now: datetime) -> dict[str, Any] | None:
+    """The budget, with what was spent of it in the period that is `counted`."""
+    if key.budget_micro_usd is None:
+        return None
+    counted = budgets.period_name(BudgetPeriod(key.budget_period), now)
+    return {"limit": key.budget_micro_usd, "period": key.budget_period, "used": used[key.pk], "counted": counted}
+
+
+def _key(key: VirtualKey, names: dict[Any, str], budget: dict[str, Any] | None) -> dict[str, Any]:
     routes = None if key.routes is None else [names[one] for one in key.routes if one in names]
-    return {"id": str(key.pk), "routes": routes, "budget": None, "tags": key.tags}
+    return {"id": str(key.pk), "routes": routes, "budget": budget, "tags": key.tags}

@@ -29,6 +29,7 @@ urlpatterns = [
     path("keys/", keys.key_list, name="key-list"),
     path("keys/new/", keys.key_create, name="key-create"),
     path("keys/<uuid:key_id>/", keys.key_detail, name="key-detail"),
+    path("keys/<uuid:key_id>/edit/", keys.key_edit, name="key-edit"),
     path("keys/<uuid:key_id>/revoke/", keys.key_revoke, name="key-revoke"),
     path("health/", health.health_list, name="health-list"),
     path("calls/", calls.call_list, name="call-list"),

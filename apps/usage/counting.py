@@ -130,7 +130,7 @@ def events_waiting(wanted: Collection[Counter]) -> dict[Counter, dict[str, int]]
 def waiting_in(stream: str) -> Iterator[bytes]:
     """The events of a stream that the sink has not taken."""
     start = "-"
-    while page := cast(Any, _client().xrange(stream, start, count=PAGE)):
+    while page := cast(Any, client().xrange(stream, start, count=PAGE)):
         for _, fields in page:
             yield from entries.events(fields)
         start = f"({page[-1][0].decode()}"
@@ -152,10 +152,10 @@ def _is_uuid(text: str) -> bool:
 
 
 @cache
-def _client() -> redis.Redis:
+def client() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=1)
 
 
 @cache
 def quotas() -> Quotas:
-    return Quotas(_client())
+    return Quotas(client())

@@ -16,8 +16,10 @@ from django.utils import timezone
 
 from apps.audit.models import AuditEntry
 from apps.core import passes, tenancy
+from apps.core.ids import uuid7
 from apps.gateway import cache, health, queries
 from apps.gateway.models import ModelCall, ModelCallBody, Route, Target, Upstream, UpstreamKey, VirtualKey
+from apps.usage.models import UsageEvent
 
 HOME = "/o/acme/gateway/"
 
@@ -456,3 +458,42 @@ def test_a_route_forgets_its_answers(as_owner: Client, as_viewer: Client, route:
     assert as_owner.post(f"{path}clear-cache/").status_code == 303
     assert client.get(f"{folder}:answer:one") is None
     assert AuditEntry.objects.filter(action="route.cache_cleared").exists()
+
+
+def test_a_key_s_budget_and_bounds_are_edited(as_owner: Client, route: Route) -> None:
+    given = {"name": "ci", "budget": "5", "budget_period": "month", "days": "30", "requests_per_minute": "60"}
+    assert as_owner.post(f"{HOME}keys/new/", given).status_code == 200
+    key = VirtualKey.objects.get()
+    path = f"{HOME}keys/{key.pk}/"
+    form = as_owner.get(f"{path}edit/").context["form"]
+    sent = {name: form[name].value() for name in form.fields if form[name].value() not in (None, [])}
+    assert (sent["budget"], sent["requests_per_minute"], sent["budget_period"]) == (5, 60, "month")
+    changed = {**sent, "budget": "7.5", "routes": [str(route.pk)], "requests_per_minute": "", "tags": "team: a"}
+    assert as_owner.post(f"{path}edit/", changed).status_code == 303
+    key.refresh_from_db()
+    assert (key.budget_micro_usd, key.routes, key.requests_per_minute) == (7_500_000, [route.pk], None)
+    assert key.tags == {"team": "a"}
+    refused = as_owner.post(f"{path}edit/", {**sent, "budget": "-1"})
+    assert refused.status_code == 422
+    meanwhile = as_owner.post(f"{path}edit/", {**sent, "budget": "9"})
+    assert meanwhile.status_code == 422, "somebody changed it since the form was opened"
+
+
+def test_a_key_tells_what_it_has_spent(as_owner: Client, api_owner: Any, route: Route) -> None:
+    given = {"name": "ci", "budget": "10", "budget_period": "month", "days": "30"}
+    as_owner.post(f"{HOME}keys/new/", given)
+    key = VirtualKey.objects.get()
+    UsageEvent.objects.create(
+        id=uuid7(),
+        meter="output_tokens",
+        quantity=5,
+        cost_micro_usd=8_500_000,
+        occurred_at=timezone.now(),
+        dimensions={"token": str(key.token_id)},
+    )
+    page = text_of(as_owner.get(f"{HOME}keys/{key.pk}/"))
+    assert "$8.50 of $10.00" in page
+    assert "Begins anew on" in page
+    assert "$8.50 of $10.00" in text_of(as_owner.get(f"{HOME}keys/"))
+    assert api_owner.get(f"/api/v1/gateway/keys/{key.pk}/").json()["spent_micro_usd"] == 8_500_000
+    assert api_owner.get("/api/v1/gateway/keys/").json()["results"][0]["spent_micro_usd"] == 8_500_000

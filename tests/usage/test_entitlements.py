@@ -35,7 +35,7 @@ Include = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def empty_stream() -> None:
-    counting._client().delete(STREAM)
+    counting.client().delete(STREAM)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def counter_of(meter: meters.Meter = meters.PREDICTIONS) -> Any:
 def in_stream(organization: Any, quantity: int, **changes: Any) -> dict[str, Any]:
     event = {"id": str(uuid7()), "organization_id": str(organization.pk), "meter": "predictions", "quantity": quantity}
     event |= {"at": timezone.now().isoformat(), "dimensions": {}, **changes}
-    counting._client().xadd(STREAM, {"e": to_json(event)})
+    counting.client().xadd(STREAM, {"e": to_json(event)})
     return event
 
 
@@ -182,9 +182,9 @@ def test_p3_a_counter_made_anew_is_the_ledger_and_what_is_on_its_way(
     in_stream(in_acme, 13, meter="tokens")
     in_stream(in_acme, 17, at="2020-01-01T00:00:00+00:00")
     in_stream(globex, 19)
-    counting._client().xadd(STREAM, {"e": b"no JSON"})
+    counting.client().xadd(STREAM, {"e": b"no JSON"})
     counter = counter_of()
-    counting._client().delete(*counter.keys)
+    counting.client().delete(*counter.keys)
     assert counting.rebuild(counter) == 3 + 7 + 11
     assert counting.rebuild(counter) == 3 + 7 + 11
 
@@ -214,7 +214,7 @@ def test_the_clock_restores_what_redis_lost(in_acme: Any, include: Include) -> N
     include("predictions", 1000)
     use(9)
     counter = counter_of()
-    counting._client().delete(*counter.keys)
+    counting.client().delete(*counter.keys)
     assert counting.restore() == 1
     assert counting.quotas().reserve({counter: 0}, uuid7(), 1).totals[counter] == 9
     assert counting.restore() == 0

@@ -25,6 +25,7 @@ from apps.core.seals import unseal
 from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from apps.gateway import bodies
+from apps.gateway.budgets import WithinBudget
 from apps.gateway.cache import Cache
 from apps.gateway.counting import estimated
 from apps.gateway.dispatch import Dispatcher
@@ -77,6 +78,7 @@ class Edge(Application):
         self._writer.start()
         QUEUED_EVENTS.set_function(lambda: self._writer.waiting_count)
         self._quota = WithinQuota(self._redis)
+        self._budget = WithinBudget(self._redis)
         await self._snapshots.start()
         # Connections of its own: a call waits for what goes through them.
         self._limiter = AsyncLimiter.from_url(os.environ["REDIS_URL"])
@@ -95,6 +97,7 @@ class Edge(Application):
             self._fleet,
             self._writer,
             self._quota,
+            self._budget,
             self._limiter,
             self._recorder,
             dispatcher,
@@ -142,6 +145,7 @@ class Edge(Application):
         await self._seen.withdraw()
         await self._snapshots.close()
         await self._quota.close()
+        await self._budget.close()
         await self._cache.aclose()
         await self._writer.close()
         self._wire.close()

@@ -11,6 +11,7 @@ from apps.core.streams import Writer
 from apps.deployments.edge import Fleet
 from apps.gateway import edge as gateway
 from apps.gateway.bodies import keep_bodies
+from apps.gateway.budgets import WithinBudget
 from apps.gateway.cache import Cache
 from apps.gateway.dialects.faces import refused_anthropic, refused_openai
 from apps.gateway.dispatch import Dispatcher
@@ -50,6 +51,7 @@ def build(
     fleet: Fleet,
     writer: Writer,
     quota: WithinQuota,
+    budget: WithinBudget,
     limiter: AsyncLimiter,
     recorder: Recorder,
     dispatcher: Dispatcher,
@@ -67,7 +69,7 @@ def build(
     limit_models = limits.limit(limiter, recorder, limits.GATEWAY, gateway.expected)
     call = tokens.permit("gateway.call")
     read: Sequence[Stage] = [*allowed, call, receive, gateway.read]
-    asked: Sequence[Stage] = [*read, limit_models, keep_bodies, meter, gateway.price]
+    asked: Sequence[Stage] = [*read, limit_models, budget, keep_bodies, meter, gateway.price]
     shared = browsers.share(browsers.pages_origin())
     for path, face in FACES.items():
         stages: Sequence[Stage] = [shared, *known, gateway.begin(face), record_model, *asked, cache]

@@ -197,10 +197,15 @@ class VirtualKeySerializer(serializers.ModelSerializer):
     token = serializers.PrimaryKeyRelatedField[ApiToken](read_only=True)
     status = serializers.CharField(source="token.status", read_only=True)
     expires_at = serializers.DateTimeField(source="token.expires_at", read_only=True, allow_null=True)
+    spent_micro_usd = serializers.SerializerMethodField(help_text="Of the budget in this period; null without one.")
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_spent_micro_usd(self, key: VirtualKey) -> int | None:
+        return self.context["spent"].get(key.pk)
 
     class Meta:
         model = VirtualKey
-        fields = ["id", "name", "token", "status", "expires_at", *keys.COLUMNS, "created_at"]
+        fields = ["id", "name", "token", "status", "expires_at", *keys.COLUMNS, "spent_micro_usd", "created_at"]
         extra_kwargs = KEY_HELP
 
 

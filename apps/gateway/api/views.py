@@ -14,6 +14,7 @@ from apps.gateway import errors, queries, services
 from apps.gateway.api import serializers
 from apps.gateway.models import ModelCall, Route, Upstream, UpstreamKey, VirtualKey
 from apps.gateway.services import keys, routes, upstreams
+from apps.gateway.spending import used_by
 
 
 class UpstreamApi(WrittenApi):
@@ -104,6 +105,12 @@ class VirtualKeyApi(WrittenApi):
     changes_serializer = serializers.VirtualKeyChangesSerializer
     filterset_fields = ["token"]
     edited_fields = keys.COLUMNS
+
+    def get_serializer(self, *args: Any, **options: Any) -> Any:
+        shown = args[0] if args else []
+        rows = shown if options.get("many") else [shown] if isinstance(shown, VirtualKey) else []
+        context = {**self.get_serializer_context(), "spent": used_by(rows)}
+        return super().get_serializer(*args, **options, context=context)
 
     @extend_schema(request=serializers.NewVirtualKeySerializer, responses={201: serializers.VirtualKeyIssuedSerializer})
     def create(self, request: Request) -> Response:

@@ -7,9 +7,10 @@ from typing import Any, cast
 from django import forms
 from django.utils import timezone
 
+from apps.core.forms import EditForm
 from apps.gateway.enums import BudgetPeriod
 from apps.gateway.forms.upstreams import HeadersField
-from apps.gateway.models import Route
+from apps.gateway.models import Route, VirtualKey
 
 MICRO = 1_000_000
 DAYS = [(days, f"{days} days") for days in (7, 30, 90, 365)]
@@ -61,6 +62,22 @@ class KeyForm(forms.Form):
 
     def add_error(self, field: str | None, error: Any) -> None:
         super().add_error("budget" if field == "budget_micro_usd" else field, error)
+
+
+class KeyEditForm(KeyForm, EditForm):
+    """What an existing key may do. Its name and its end are its token's."""
+
+    def __init__(self, *args: Any, row: VirtualKey, **kwargs: Any) -> None:
+        budget = None if row.budget_micro_usd is None else Decimal(row.budget_micro_usd) / MICRO
+        chosen = [str(route_id) for route_id in row.routes or ()]
+        super().__init__(*args, row=row, initial={"routes": chosen, "budget": budget}, **kwargs)
+        for name in ("name", "days"):
+            del self.fields[name]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        del given["expires_at"]
+        return given
 
 
 def _in_days(days: int) -> datetime:

@@ -1,27 +1,34 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from apps.core import http, paging
-from apps.core.forms import submit
+from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
-from apps.gateway import queries, services
-from apps.gateway.forms.keys import KeyForm
+from apps.gateway import budgets, queries, services, spending
+from apps.gateway.enums import BudgetPeriod
+from apps.gateway.forms.keys import KeyEditForm, KeyForm
 from apps.gateway.models import Route, VirtualKey
 from apps.gateway.snippets import example, snippets
+
+NEARLY = 0.8
 
 
 @http.page("gateway.read", methods=["GET", "HEAD"])
 def key_list(request: Request) -> HttpResponse:
     page = paging.newest_first(queries.keys_with_tokens(), request.GET.get("cursor", ""))
-    return render(request, "gateway/key_list.html", {"page": page})
+    spent = spending.used_by(page.rows)
+    rows = [(key, spent.get(key.pk)) for key in page.rows]
+    return render(request, "gateway/key_list.html", {"page": page, "rows": rows})
 
 
 @http.page("gateway.read", methods=["GET", "HEAD"])
@@ -29,7 +36,7 @@ def key_detail(request: Request, key_id: UUID) -> HttpResponse:
     key = get_object_or_404(queries.keys_with_tokens(), pk=key_id)
     routes = _routes_of(key)
     model = routes[0].name if routes else "small"
-    context = {"key": key, "routes": routes, "snippets": snippets(settings.EDGE_URL, example(model))}
+    context = {"key": key, "routes": routes, "snippets": snippets(settings.EDGE_URL, example(model)), **_budget(key)}
     return render(request, "gateway/key_detail.html", context)
 
 
@@ -42,12 +49,34 @@ def key_create(request: Request) -> HttpResponse:
     return render(request, "gateway/key_create.html", {"form": form}, status=422 if form.errors else 200)
 
 
+@http.page("gateway.write")
+def key_edit(request: Request, key_id: UUID) -> HttpResponse:
+    key = get_object_or_404(queries.keys_with_tokens(), pk=key_id)
+    form = KeyEditForm(request.POST or None, row=key)
+    changed = submit_edit(form, lambda **given: services.update_key(key, **given, by=request.actor))
+    if request.method == "POST" and changed:
+        return http.redirect(request, http.link(request.organization, "gateway:key-detail", key.pk))
+    context = {"form": form, "key": key}
+    return render(request, "gateway/key_edit.html", context, status=422 if form.errors else 200)
+
+
 @http.page("gateway.write", methods=["POST"])
 def key_revoke(request: Request, key_id: UUID) -> HttpResponse:
     key = get_object_or_404(queries.keys_with_tokens(), pk=key_id)
     services.delete_key(key, by=request.actor)
     messages.success(request, f"{key.token.name} was revoked.")
     return http.redirect(request, http.link(request.organization, "gateway:key-list"))
+
+
+def _budget(key: VirtualKey) -> dict[str, Any]:
+    """What is spent of the key's budget, its share, and when the next one begins."""
+    spent = spending.used_by([key]).get(key.pk)
+    if spent is None or key.budget_micro_usd is None:
+        return {"spent": None}
+    share = spent / key.budget_micro_usd if key.budget_micro_usd else 1.0
+    tone = "danger" if share >= 1 else "warning" if share >= NEARLY else ""
+    renewed = budgets.renewed_at(BudgetPeriod(key.budget_period), timezone.now())
+    return {"spent": spent, "spent_share": share, "spent_tone": tone, "renewed_at": renewed}
 
 
 def _issued(request: Request, key: VirtualKey, text: str) -> HttpResponse:
