@@ -21,13 +21,18 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
+import redis
 
 from apps.core import seals, tokens
+from apps.gateway import budgets
+from apps.gateway.enums import BudgetPeriod
+from apps.usage.quotas import Counter
 from bench.report import Row
 from bench.serving import call_load, process, publish, server, start_valkey, wait
 from workers.supervisor import ports
@@ -132,7 +137,7 @@ def _publish(environment: Mapping[str, str], upstream: str) -> tokens.Token:
         "gateway": {
             "upstreams": {upstream_id: _upstream(str(organization_id), upstream_id, f"{upstream}/v1")},
             "routes": {MODEL: _route(upstream_id)},
-            "keys": {token.token_id: _key()},
+            "keys": {token.token_id: _key(organization_id)},
         },
     }
     publish(environment, organization_id, sections)
@@ -171,9 +176,13 @@ def _route(upstream_id: str) -> dict[str, Any]:
     }
 
 
-def _key() -> dict[str, Any]:
-    budget = {"limit": 10**15, "period": "month", "used": 0}
-    return {"id": str(uuid.uuid4()), "routes": [MODEL], "budget": budget, "tags": {"team": "bench"}}
+def _key(organization_id: uuid.UUID) -> dict[str, Any]:
+    """A key with a budget that it does not reach, whose counter Redis knows."""
+    key_id, month = str(uuid.uuid4()), budgets.period_name(BudgetPeriod.MONTH, datetime.now(UTC))
+    counter = Counter(str(organization_id), budgets.name_of(key_id), month)
+    redis.Redis.from_url(os.environ["REDIS_URL"]).hset(counter.keys[0], "used", 0)
+    budget = {"limit": 10**15, "period": "month", "used": 0, "counted": month}
+    return {"id": key_id, "routes": [MODEL], "budget": budget, "tags": {"team": "bench"}}
 
 
 def _limits() -> dict[str, Any]:
@@ -194,7 +203,7 @@ def _policy(quantity: str) -> dict[str, Any]:
         "burst": 10**9,
         "is_shadow": False,
         "away": "local",
-        "planes": ["edge"],
+        "planes": ["gateway"],
         "routes": [],
         "models": [],
     }
