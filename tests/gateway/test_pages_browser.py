@@ -12,11 +12,13 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, Route, expect
 
 from apps.core import tenancy
+from apps.core.actors import Actor
+from apps.gateway import services
 from apps.gateway.models import Route as GatewayRoute
 from apps.gateway.models import Upstream
 from tests import looking
 from tests.browsing import signed_in
-from tests.gateway.test_pages import make_call, make_route
+from tests.gateway.test_pages import make_call, make_route, spend
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -58,11 +60,15 @@ def test_a_page_is_readable_in_both_themes_and_on_a_phone(path: str, page: Page,
 
 
 def test_the_pages_of_a_route_an_upstream_and_a_call_are_readable(
-    page: Page, live_server: Any, acme: Any, made: GatewayRoute
+    page: Page, live_server: Any, acme: Any, actor: Actor, made: GatewayRoute
 ) -> None:
     with tenancy.scope(acme.pk):
         upstream, call = Upstream.objects.get(), make_call()
-    for path in (f"routes/{made.pk}/", f"upstreams/{upstream.pk}/", f"calls/{call.pk}/"):
+        bounds = {"requests_per_minute": 60, "tokens_per_minute": 90_000, "tags": {"team": "support"}}
+        key, _ = services.create_key("support bot", budget_micro_usd=25_000_000, by=actor, **bounds)
+        spend(key, 21_340_000)
+    of_key = (f"keys/{key.pk}/", f"keys/{key.pk}/edit/", "keys/")
+    for path in (f"routes/{made.pk}/", f"upstreams/{upstream.pk}/", f"calls/{call.pk}/", *of_key):
         page.goto(f"{live_server.url}/o/acme/gateway/{path}")
         assert looking.faults(page) == []
 

@@ -109,8 +109,8 @@ class VirtualKeyApi(WrittenApi):
     def get_serializer(self, *args: Any, **options: Any) -> Any:
         shown = args[0] if args else []
         rows = shown if options.get("many") else [shown] if isinstance(shown, VirtualKey) else []
-        context = {**self.get_serializer_context(), "spent": used_by(rows)}
-        return super().get_serializer(*args, **options, context=context)
+        given = options.pop("context", None) or self.get_serializer_context()
+        return super().get_serializer(*args, **options, context={**given, "spent": used_by(rows)})
 
     @extend_schema(request=serializers.NewVirtualKeySerializer, responses={201: serializers.VirtualKeyIssuedSerializer})
     def create(self, request: Request) -> Response:

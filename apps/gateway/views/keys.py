@@ -16,7 +16,7 @@ from apps.core.forms import submit, submit_edit
 from apps.core.http import Request
 from apps.gateway import budgets, queries, services, spending
 from apps.gateway.enums import BudgetPeriod
-from apps.gateway.forms.keys import KeyEditForm, KeyForm
+from apps.gateway.forms.keys import RENEWS, KeyEditForm, KeyForm
 from apps.gateway.models import Route, VirtualKey
 from apps.gateway.snippets import example, snippets
 
@@ -36,7 +36,13 @@ def key_detail(request: Request, key_id: UUID) -> HttpResponse:
     key = get_object_or_404(queries.keys_with_tokens(), pk=key_id)
     routes = _routes_of(key)
     model = routes[0].name if routes else "small"
-    context = {"key": key, "routes": routes, "snippets": snippets(settings.EDGE_URL, example(model)), **_budget(key)}
+    context = {
+        "key": key,
+        "routes": routes,
+        "snippets": snippets(settings.EDGE_URL, example(model)),
+        "renews": dict(RENEWS).get(key.budget_period),
+        **_budget(key),
+    }
     return render(request, "gateway/key_detail.html", context)
 
 
