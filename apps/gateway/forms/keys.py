@@ -13,7 +13,7 @@ from apps.gateway.forms.upstreams import HeadersField
 from apps.gateway.models import Route, VirtualKey
 
 MICRO = 1_000_000
-RENEWS = [(BudgetPeriod.DAY, "Every day"), (BudgetPeriod.MONTH, "Every month"), (BudgetPeriod.TOTAL, "Never")]
+RENEWS = {BudgetPeriod.DAY: "Every day", BudgetPeriod.MONTH: "Every month", BudgetPeriod.TOTAL: "Never"}
 DAYS = [(days, f"{days} days") for days in (7, 30, 90, 365)]
 
 
@@ -37,7 +37,7 @@ class KeyForm(forms.Form):
     )
     budget_period = forms.ChoiceField(
         label="Renews",
-        choices=RENEWS,
+        choices=list(RENEWS.items()),
         initial=BudgetPeriod.MONTH,
     )
     requests_per_minute = forms.IntegerField(label="Calls a minute", required=False, min_value=1)

@@ -36,13 +36,8 @@ def key_detail(request: Request, key_id: UUID) -> HttpResponse:
     key = get_object_or_404(queries.keys_with_tokens(), pk=key_id)
     routes = _routes_of(key)
     model = routes[0].name if routes else "small"
-    context = {
-        "key": key,
-        "routes": routes,
-        "snippets": snippets(settings.EDGE_URL, example(model)),
-        "renews": dict(RENEWS).get(key.budget_period),
-        **_budget(key),
-    }
+    told = {"renews": RENEWS[BudgetPeriod(key.budget_period)], **_budget(key)}
+    context = {"key": key, "routes": routes, "snippets": snippets(settings.EDGE_URL, example(model)), **told}
     return render(request, "gateway/key_detail.html", context)
 
 
